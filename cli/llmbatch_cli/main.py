@@ -1,0 +1,111 @@
+"""The `llmbatch` command. Turns errors into one sentence on stderr and an exit code; nothing else is decided here."""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Literal, NoReturn
+
+import click
+import typer
+
+from llmbatch_cli.manifest import read_job
+from llmbatch_cli.simulator.command import simulate
+from llmbatch_contract import __version__
+from llmbatch_contract.errors import LLMBatchError
+from llmbatch_contract.exits import Exit, exit_for
+
+app = typer.Typer(
+    name="llmbatch",
+    help="Ask a model about every item of a file, and lose none.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command()(simulate)
+
+Manifest = Annotated[Path, typer.Argument(metavar="BATCH.YAML", help="The manifest of an LLMBatch.")]
+OutputKind = Annotated[Literal["text", "json"], typer.Option(help="How to print.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"llmbatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def llmbatch(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Ask a model about every item of a file, and lose none."""
+
+
+@app.command()
+def run(
+    manifest: Manifest,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes to work in.")] = 1,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to keep working files. Default: .llmbatch in the output folder."),
+    ] = None,
+    output: OutputKind = "text",
+) -> None:
+    """Run a batch on this machine. Run it again to continue where it stopped.
+
+    Exit codes: 0 all items succeeded · 3 finished, some items failed · 1 stopped before the end ·
+    2 manifest or input is wrong · 130 interrupted.
+    """
+    from llmbatch_cli.running.display import make_display
+    from llmbatch_cli.running.run import LocalRun
+
+    job = read_job(manifest, state)
+    display = make_display(output)
+    try:
+        code = LocalRun(job, workers, display).run()
+    except (LLMBatchError, KeyboardInterrupt):
+        display.close(None)
+        raise
+    raise typer.Exit(code)
+
+
+@app.command()
+def plan(manifest: Manifest, output: OutputKind = "text") -> None:
+    """Look before you run: items, shards, the first request, tokens and cost, problems. Sends and writes nothing."""
+    from llmbatch_cli.plan_view import describe_plan, plan_report
+    from llmbatch_worker.planning.planner import make_plan
+    from llmbatch_worker.work import utc
+
+    job = read_job(manifest)
+    planned = make_plan(job.batch, None, uid="dry-run", created_at=utc(time.time()))
+    report = plan_report(job, planned)
+    print(json.dumps(report) if output == "json" else describe_plan(report))
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        sys.exit(app(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.INVALID)
+    except LLMBatchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(exit_for(error))
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        sys.exit(Exit.INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

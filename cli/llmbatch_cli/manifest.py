@@ -1,0 +1,101 @@
+"""Reads a manifest file as a Job: YAML with line numbers, and paths made absolute. Raises ManifestError."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from llmbatch_contract.errors import ManifestError, Problem
+from llmbatch_contract.job import Job
+from llmbatch_contract.spec import KIND, LLMBatch
+from llmbatch_contract.validation import Location, check_manifest
+
+STATE_FOLDER = ".llmbatch"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: dates are text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_job(path: Path, state: Path | None = None) -> Job:
+    """The job of a manifest file; `state` is where working objects go, else a folder in the output."""
+    batch = read_manifest(path)
+    base = path.resolve().parent
+    spec = batch.spec
+    uri = None if spec.input.uri is None else _absolute(spec.input.uri, base, str(path), "spec.input.uri")
+    output = _absolute(spec.output.uri or f"{batch.metadata.name}-output", base, str(path), "spec.output.uri")
+    resolved = spec.model_copy(update={"input": spec.input.model_copy(update={"uri": uri})})
+    store = f"{output.rstrip('/')}/{STATE_FOLDER}" if state is None else state.resolve().as_uri()
+    return Job(batch=batch.model_copy(update={"spec": resolved}), store_uri=store, output_uri=output)
+
+
+def read_manifest(path: Path) -> LLMBatch:
+    """The one LLMBatch in a file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise ManifestError(str(path), (Problem("", f"cannot be read: {reason}"),)) from error
+    node = _the_batch(_documents(text, path), path)
+    lines: dict[Location, int] = {}
+    _note_lines(node, (), lines)
+    return check_manifest(_value(node), str(path), lines)
+
+
+def _documents(text: str, path: Path) -> list[yaml.Node]:
+    try:
+        return list(yaml.compose_all(text, Loader=_Loader))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ManifestError(str(path), (Problem("", f"is not valid YAML: {error.problem}", line),)) from error
+    except yaml.YAMLError as error:
+        raise ManifestError(str(path), (Problem("", f"is not valid YAML: {error}"),)) from error
+
+
+def _the_batch(documents: list[yaml.Node], path: Path) -> yaml.Node | None:
+    """The document to run: the only one, or the only LLMBatch among several."""
+    if len(documents) <= 1:
+        return documents[0] if documents else None
+    batches = [d for d in documents if isinstance(v := _value(d), dict) and v.get("kind") == KIND]
+    if len(batches) != 1:
+        found = f"holds {len(batches)} LLMBatches in {len(documents)} documents"
+        raise ManifestError(str(path), (Problem("", f"{found}; give one to a file"),))
+    return batches[0]
+
+
+def _value(node: yaml.Node | None) -> Any:
+    if node is None:
+        return None
+    loader = _Loader("")
+    try:
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _note_lines(node: yaml.Node | None, location: Location, lines: dict[Location, int]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*location, key.value)
+            lines[inner] = key.start_mark.line + 1
+            _note_lines(value, inner, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            lines[(*location, number)] = value.start_mark.line + 1
+            _note_lines(value, (*location, number), lines)
+
+
+def _absolute(uri: str, base: Path, source: str, field: str) -> str:
+    scheme = urlsplit(uri).scheme
+    if scheme == "file":
+        return uri
+    if len(scheme) > 1:  # one letter is a drive
+        raise ManifestError(source, (Problem(field, f"{scheme}:// is not supported; give a path or a file:// URI"),))
+    return (base / uri).resolve().as_uri()

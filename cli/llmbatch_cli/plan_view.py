@@ -1,0 +1,83 @@
+"""What `llmbatch plan` shows: items, shards, the first request, an estimate of tokens and cost, problems found."""
+
+from typing import Any
+
+import orjson
+
+from llmbatch_contract.job import Job
+from llmbatch_contract.plan import Plan
+from llmbatch_contract.usage import Usage
+from llmbatch_worker.planning.planner import Planned
+
+_GUESSED_OUTPUT_TOKENS = 256
+
+
+def plan_report(job: Job, planned: Planned) -> dict[str, Any]:
+    """The plan as data, for `--output json`."""
+    plan, spec = planned.plan, job.batch.spec
+    usage = _usage_estimate(planned)
+    cost = usage.cost(spec.endpoint.pricing)
+    question = planned.first_question
+    return {
+        "name": job.batch.metadata.name,
+        "input": {"uri": plan.input.uri, "format": plan.input.format.value, "bytes": plan.input.size},
+        "items": plan.items,
+        "fields": plan.input.fields,
+        "shards": len(plan.shards),
+        "endpoint": spec.endpoint.url,
+        "first_request": None if question is None else {
+            "path": question.api.path,
+            "body": orjson.loads(question.body),
+        },
+        "estimate": {
+            "input_tokens": usage.input,
+            "output_tokens_at_most": usage.output,
+            "cost_at_most": None if cost is None else round(cost, 4),
+            "currency": spec.endpoint.pricing.currency if spec.endpoint.pricing is not None else None,
+            "minutes_at_least": _least_minutes(plan, usage, job),
+        },
+        "problems": [] if not planned.misfits else [
+            f"the templates do not fit {planned.misfits} items, which would be in errors.jsonl as template_error; "
+            f"the first: {planned.first_misfit}"
+        ],
+    }  # fmt: skip
+
+
+def describe_plan(report: dict[str, Any]) -> str:
+    """The plan in words."""
+    estimate, first = report["estimate"], report["first_request"]
+    lines = [
+        f"{report['name']}: {report['items']:,} items in {report['shards']:,} shards",
+        f"  input      {report['input']['uri']} ({report['input']['format']}, {report['input']['bytes']:,} bytes)",
+        f"  fields     {', '.join(report['fields'])}",
+        f"  tokens     about {estimate['input_tokens']:,} in, at most {estimate['output_tokens_at_most']:,} out",
+    ]
+    if estimate["cost_at_most"] is not None:
+        lines.append(f"  cost       at most about {estimate['cost_at_most']:,.4f} {estimate['currency']}")
+    if estimate["minutes_at_least"] is not None:
+        lines.append(f"  time       at least {estimate['minutes_at_least']:,.1f} minutes, by the endpoint's limits")
+    if first is not None:
+        body = orjson.dumps(first["body"], option=orjson.OPT_INDENT_2).decode().replace("\n", "\n  ")
+        lines.append(f"  first      POST {report['endpoint']}{first['path']}\n  {body}")
+    return "\n".join([*lines, *(f"  problem    {p}" for p in report["problems"])])
+
+
+def _usage_estimate(planned: Planned) -> Usage:
+    question = planned.first_question
+    limit = question.max_output_tokens if question is not None else None
+    output = planned.plan.items * (limit if limit is not None else _GUESSED_OUTPUT_TOKENS)
+    return Usage(input=planned.plan.input_tokens_estimate, output=output)
+
+
+def _least_minutes(plan: Plan, usage: Usage, job: Job) -> float | None:
+    limits = job.batch.spec.endpoint.limits
+    bounds = [
+        amount / limit
+        for amount, limit in (
+            (plan.items, limits.requests_per_minute),
+            (usage.input, limits.tokens_per_minute),
+            (usage.input, limits.input_tokens_per_minute),
+        )
+        if limit is not None
+    ]
+    return round(max(bounds), 2) if bounds else None

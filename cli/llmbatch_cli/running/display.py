@@ -1,0 +1,171 @@
+"""Shows a running batch: a live table on a terminal, else a plain line now and then, or JSON lines."""
+
+import json
+import sys
+import time
+from typing import Any, Protocol, TextIO
+
+from llmbatch_cli.running.snapshot import Snapshot
+
+_LINE_EVERY_S = 5.0
+
+
+class Display(Protocol):
+    """Where progress goes."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show a new moment."""
+
+    def say(self, text: str) -> None:
+        """Tell something once."""
+
+    def close(self, summary: dict[str, Any] | None) -> None:
+        """Show the end; None when there is no summary."""
+
+
+def make_display(output: str) -> Display:
+    """The display for `--output`: json, or text as the terminal allows."""
+    if output == "json":
+        return JsonLines(sys.stdout)
+    return Live() if sys.stdout.isatty() else PlainLines(sys.stdout)
+
+
+class JsonLines:
+    """A JSON object a line: moments, then the summary."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def update(self, snapshot: Snapshot) -> None:
+        """One line."""
+        print(json.dumps(snapshot.as_json()), file=self._file, flush=True)
+
+    def say(self, text: str) -> None:
+        """One line."""
+        print(json.dumps({"message": text}), file=self._file, flush=True)
+
+    def close(self, summary: dict[str, Any] | None) -> None:
+        """The summary, as the last line."""
+        if summary is not None:
+            print(json.dumps({"summary": summary}), file=self._file, flush=True)
+
+
+class PlainLines:
+    """A line every few seconds, and one for each new stage."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._last_stage = ""
+        self._last_done = -1
+        self._last_line_at = float("-inf")
+
+    def update(self, snapshot: Snapshot) -> None:
+        """A line if the stage is new, or if something changed and the last line is old enough."""
+        now = time.monotonic()
+        is_news = snapshot.stage != self._last_stage
+        if not is_news and (snapshot.done == self._last_done or now < self._last_line_at + _LINE_EVERY_S):
+            return
+        self._last_stage, self._last_done, self._last_line_at = snapshot.stage, snapshot.done, now
+        self.say(describe(snapshot))
+
+    def say(self, text: str) -> None:
+        """One line."""
+        print(text, file=self._file, flush=True)
+
+    def close(self, summary: dict[str, Any] | None) -> None:
+        """The summary in words."""
+        if summary is not None:
+            self.say(describe_summary(summary))
+
+
+class Live:
+    """A progress bar with counts below, redrawn in place."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        self._console = Console()
+        self._live = RichLive(console=self._console, refresh_per_second=4)
+        self._live.start()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Redraw."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        bar = ProgressBar(total=max(1, snapshot.total), completed=snapshot.done, width=60)
+        self._live.update(Group(bar, Text(describe(snapshot))))
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def close(self, summary: dict[str, Any] | None) -> None:
+        """Leave the last picture, and the summary below."""
+        self._live.stop()
+        if summary is not None:
+            self._console.print(describe_summary(summary), highlight=False, markup=False)
+
+
+def describe(snapshot: Snapshot) -> str:
+    """A moment in one line."""
+    if snapshot.stage == "planning":
+        return f"planning: {snapshot.succeeded:,} items read"
+    share = 100 * snapshot.done / snapshot.total if snapshot.total else 100
+    if snapshot.stage == "finalizing":
+        return f"finalizing: {snapshot.done:,} of {snapshot.total:,} records written ({share:.0f} %)"
+    parts = [
+        f"{snapshot.stage}: {snapshot.done:,} of {snapshot.total:,} ({share:.1f} %)",
+        f"succeeded {snapshot.succeeded:,}, failed {snapshot.failed:,}, retries {snapshot.retries:,}",
+        f"{snapshot.in_flight} in flight",
+    ]
+    if snapshot.items_per_second is not None:
+        parts.append(f"{snapshot.items_per_second * 60:,.0f} a minute")
+    if snapshot.eta_s is not None:
+        parts.append(f"{duration(snapshot.eta_s)} left")
+    if snapshot.usage.total:
+        parts.append(f"{snapshot.usage.total:,} tokens")
+    if snapshot.cost is not None:
+        parts.append(f"{snapshot.cost:,.4f} {snapshot.currency}")
+    if snapshot.errors:
+        parts.append(", ".join(f"{category} {count:,}" for category, count in snapshot.errors))
+    return " · ".join(parts)
+
+
+def describe_summary(summary: dict[str, Any]) -> str:
+    """The end of a batch in a few lines."""
+    items, latency = summary["items"], summary["latency_ms"]
+    lines = [
+        f"{summary['name']}: {summary['phase']} in {duration(summary['duration_seconds'])}",
+        f"  items      {items['total']:,}: {items['succeeded']:,} succeeded, {items['failed']:,} failed"
+        + (f", {items['cancelled']:,} not answered" if items["cancelled"] else ""),
+    ]
+    if summary["reason"] is not None:
+        lines.append(f"  stopped    {summary['reason']['message']}")
+    lines += [f"  error      {e['category']}: {e['count']:,}, as {_sample(e)}" for e in summary["errors"]]
+    if latency["p50"] is not None:
+        lines.append(f"  latency    p50 {latency['p50']:,.0f} ms, p95 {latency['p95']:,.0f} ms")
+    usage = summary["usage"]
+    lines.append(f"  tokens     {usage['input_tokens']:,} in, {usage['output_tokens']:,} out")
+    if summary["cost"] is not None:
+        lines.append(f"  cost       {summary['cost']['amount']:,.4f} {summary['cost']['currency']}")
+    if summary["retries"] or summary["resent_items"]:
+        lines.append(f"  retries    {summary['retries']:,}; items sent again after a stop: {summary['resent_items']:,}")
+    lines.append(f"  results    {summary['output']['results']['uri']}")
+    lines.append(f"  errors     {summary['output']['errors']['uri']}")
+    return "\n".join(lines)
+
+
+def _sample(error: dict[str, Any]) -> str:
+    message = str(error.get("sample_message", ""))
+    return f"{error.get('sample_id', '?')}: {message if len(message) <= 100 else message[:99] + '…'}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 3.2 s, 4 min 10 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,49 @@
+"""A local worker's side of the coordinator: which shards it gets and what it is told. No processes here."""
+
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from llmbatch_contract.coordination import Coordinator
+from llmbatch_contract.reports import Reply, Report
+
+
+class ShardQueue:
+    """Shards that still need work; who takes one has it until it is done or its worker is lost."""
+
+    def __init__(self, shards: Iterable[int]) -> None:
+        self._waiting = deque(shards)
+        self._taken: dict[str, set[int]] = {}
+
+    def take(self, worker: str) -> int | None:
+        """The next shard; None when there are no more."""
+        if not self._waiting:
+            return None
+        shard = self._waiting.popleft()
+        self._taken.setdefault(worker, set()).add(shard)
+        return shard
+
+    def lost(self, worker: str, coordinator: Coordinator) -> None:
+        """Put back what a dead worker had not finished."""
+        left = [s for s in self._taken.pop(worker, set()) if not coordinator.progress.is_shard_done(s)]
+        self._waiting.extendleft(sorted(left, reverse=True))
+
+    @property
+    def is_empty(self) -> bool:
+        """Nobody needs to take any more."""
+        return not self._waiting
+
+
+class DirectLink:
+    """The coordinator in the same process."""
+
+    def __init__(self, coordinator: Coordinator, queue: ShardQueue, worker: str) -> None:
+        self._coordinator, self._queue, self._worker = coordinator, queue, worker
+
+    async def exchange(self, report: Report) -> Reply:
+        """Ask the coordinator."""
+        return self._coordinator.reply(report, time.monotonic())
+
+    async def next_shard(self) -> int | None:
+        """Ask the queue; nothing more once the batch stops."""
+        return None if self._coordinator.stop is not None else self._queue.take(self._worker)

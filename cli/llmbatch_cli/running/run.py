@@ -1,0 +1,127 @@
+"""The stages of a local run, one after another: plan, shards, finalize. Called by `llmbatch run`."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from llmbatch_cli.running.display import Display
+from llmbatch_cli.running.links import ShardQueue
+from llmbatch_cli.running.snapshot import Snapshot, Speedometer, snapshot
+from llmbatch_cli.running.state import plan_or_continue
+from llmbatch_cli.running.workers import LocalWorker, WorkerProcesses
+from llmbatch_contract.coordination import Coordinator
+from llmbatch_contract.exits import Exit
+from llmbatch_contract.job import Job
+from llmbatch_contract.plan import Plan
+from llmbatch_contract.progress import BatchProgress
+from llmbatch_worker.client import check_api_key
+from llmbatch_worker.finalizing.finalizer import finalize
+from llmbatch_worker.planning.planner import Planned
+from llmbatch_worker.work import utc
+
+_SHOW_EVERY_S = 0.5
+_EXITS = {
+    "Succeeded": Exit.SUCCEEDED,
+    "CompletedWithErrors": Exit.COMPLETED_WITH_ERRORS,
+    "Failed": Exit.FAILED,
+}
+
+
+@dataclass
+class LocalRun:
+    """One `llmbatch run`. Raises LLMBatchError, and KeyboardInterrupt when interrupted outside the shards."""
+
+    job: Job
+    workers: int
+    display: Display
+
+    def run(self) -> Exit:
+        """All stages."""
+        check_api_key(self.job.batch.spec.endpoint)
+        plan = self._plan()
+        coordinator = Coordinator(
+            limits=self.job.batch.spec.endpoint.limits,
+            policy=self.job.batch.spec.failure_policy,
+            progress=BatchProgress(plan.items, len(plan.shards)),
+        )
+        if asyncio.run(self._run_shards(plan, coordinator)):
+            self.display.close(None)
+            self.display.say("interrupted; what was answered is kept. Run the same command again to go on")
+            return Exit.INTERRUPTED
+        summary = self._finalize(plan, coordinator)
+        self.display.close(summary)
+        return _EXITS[summary["phase"]]
+
+    def _plan(self) -> Plan:
+        self.display.update(Snapshot("planning", 0))
+        plan, planned = plan_or_continue(
+            self.job, self.workers, lambda items: self.display.update(Snapshot("planning", 0, succeeded=items))
+        )
+        if planned is None:
+            self.display.say(f"continuing the run of {plan.created_at}: {plan.items:,} items")
+        else:
+            self.display.say(f"planned {plan.items:,} items in {len(plan.shards):,} shards")
+            _warn_of_misfits(planned, self.display)
+        return plan
+
+    async def _run_shards(self, plan: Plan, coordinator: Coordinator) -> bool:
+        """Work on all shards; True if it was interrupted."""
+        queue = ShardQueue(range(len(plan.shards)))
+        workers: LocalWorker | WorkerProcesses = (
+            LocalWorker(self.job, plan, coordinator, queue)
+            if self.workers == 1
+            else WorkerProcesses(self.job, coordinator, queue, self.workers)
+        )
+        interrupted = asyncio.Event()
+
+        def on_signal() -> None:
+            interrupted.set()
+            workers.interrupt()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal)
+        showing = asyncio.create_task(self._show(plan, coordinator))
+        try:
+            await workers.run()
+        finally:
+            showing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await showing
+        self._show_once(plan, coordinator, Speedometer())
+        return interrupted.is_set()
+
+    async def _show(self, plan: Plan, coordinator: Coordinator) -> None:
+        speed = Speedometer()
+        while True:
+            self._show_once(plan, coordinator, speed)
+            await asyncio.sleep(_SHOW_EVERY_S)
+
+    def _show_once(self, plan: Plan, coordinator: Coordinator, speed: Speedometer) -> None:
+        self.display.update(
+            snapshot(
+                coordinator.progress.totals(),
+                total=plan.items,
+                in_flight=coordinator.in_flight,
+                pricing=self.job.batch.spec.endpoint.pricing,
+                speed=speed,
+                now=time.monotonic(),
+            )
+        )
+
+    def _finalize(self, plan: Plan, coordinator: Coordinator) -> dict[str, Any]:
+        def on_items(items: int) -> None:
+            self.display.update(Snapshot("finalizing", plan.items, succeeded=items))
+
+        return finalize(self.job, plan, stop=coordinator.stop, now=utc(time.time()), on_items=on_items)
+
+
+def _warn_of_misfits(planned: Planned, display: Display) -> None:
+    if planned.misfits:
+        display.say(
+            f"warning: the templates do not fit {planned.misfits:,} items, which will be in errors.jsonl as "
+            f"template_error; the first: {planned.first_misfit}"
+        )

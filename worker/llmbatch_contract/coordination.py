@@ -1,0 +1,110 @@
+"""The coordinator's mind: a report in, a reply out. Pure but for the state it keeps; no I/O, no clock.
+
+A local run calls it directly or through pipes; the operator will serve it over HTTPS.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from llmbatch_contract.categories import Category
+from llmbatch_contract.progress import BatchProgress, Totals
+from llmbatch_contract.reports import Command, Demand, Grant, Reply, Report, StopReason
+from llmbatch_contract.shares import UNBOUNDED, Ledger
+from llmbatch_contract.spec import FailurePolicy, Limits
+
+
+def failures_exceed_policy(policy: FailurePolicy, totals: Totals) -> StopReason | None:
+    """The reason to stop when too large a share of the answered items has failed."""
+    failed = totals.failed + totals.unwritten_failed
+    answered = failed + totals.succeeded + totals.unwritten_succeeded
+    if policy.max_failure_percent is None or answered < policy.min_items:
+        return None
+    percent = 100 * failed / answered
+    if percent <= policy.max_failure_percent:
+        return None
+    category, count = next(iter(totals.top_errors(1)), (Category.UNKNOWN, failed))
+    sample = totals.samples.get(category)
+    detail = f" (item {sample.item_id}: {sample.message})" if sample else ""
+    message = (
+        f"{failed} of {answered} answered items failed ({percent:.0f} %), more than maxFailurePercent "
+        f"{policy.max_failure_percent:g} allows; mostly {category}, {count} times{detail}"
+    )
+    return StopReason(category=category, message=message)
+
+
+@dataclass
+class _Worker:
+    demand: Demand = Demand()
+    grant: Grant = Grant()
+    in_flight: int = 0
+    backoff_until: float = 0
+
+
+@dataclass
+class Coordinator:
+    """Keeps the batch's counts, shares its limits among workers, and says when to stop."""
+
+    limits: Limits
+    policy: FailurePolicy
+    progress: BatchProgress
+    stop: StopReason | None = None
+    paused: bool = False
+    _workers: dict[str, _Worker] = field(default_factory=dict)
+    _ledgers: dict[str, Ledger] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _DIMENSIONS:
+            limit = getattr(self.limits, name)
+            if limit is not None:
+                self._ledgers[name] = Ledger(limit)
+
+    def reply(self, report: Report, now: float) -> Reply:
+        """Take in a report, at `now` seconds of a monotonic clock, and say what its sender shall do."""
+        for shard in report.shards:
+            self.progress.merge(shard)
+        self.stop = self.stop or report.stop or failures_exceed_policy(self.policy, self.progress.totals())
+        if report.leaving:
+            self.lost(report.worker)
+            return Reply(command=self._command())
+        worker = self._workers.setdefault(report.worker, _Worker())
+        worker.demand, worker.in_flight = report.demand, report.in_flight
+        worker.backoff_until = now + report.backoff_seconds
+        worker.grant = self._next_grant(report.worker, worker.grant, report.holds)
+        backoff = max(w.backoff_until for w in self._workers.values()) - now
+        return Reply(command=self._command(), grant=worker.grant, backoff_seconds=max(0.0, backoff))
+
+    def lost(self, worker: str) -> None:
+        """A worker has gone for certain: its shares are free."""
+        self._workers.pop(worker, None)
+        for ledger in self._ledgers.values():
+            ledger.leave(worker)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests in flight, by the workers' last reports."""
+        return sum(w.in_flight for w in self._workers.values())
+
+    def _command(self) -> Command:
+        if self.stop is not None:
+            return Command.STOP
+        return Command.PAUSE if self.paused else Command.RUN
+
+    def _next_grant(self, name: str, last: Grant, holds: int) -> Grant:
+        number = last.number + 1
+        amounts = {d: self._share(d, name, number, holds) for d in self._ledgers}
+        if all(getattr(last, d) == amount for d, amount in amounts.items()) and last.number:
+            return last
+        return Grant.model_validate({"number": number, **amounts})
+
+    def _share(self, dimension: str, name: str, number: int, holds: int) -> float:
+        demands = {n: _demand(w.demand, dimension) for n, w in self._workers.items()}
+        share = self._ledgers[dimension].grant(name, number, holds, demands)
+        return math.floor(share) if share >= 1 or dimension == "concurrency" else share
+
+
+_DIMENSIONS = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "concurrency")
+
+
+def _demand(demand: Demand, dimension: str) -> float:
+    amount = getattr(demand, dimension)
+    return UNBOUNDED if amount is None else float(amount)

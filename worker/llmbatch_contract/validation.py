@@ -1,0 +1,147 @@
+"""Turns what pydantic says about a manifest into problems a person can act on.
+
+`check_manifest` is the one way from parsed YAML or JSON to an LLMBatch.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from llmbatch_contract.errors import ManifestError, Problem
+from llmbatch_contract.spec import API_VERSION, KIND, LLMBatch
+
+Location = tuple[int | str, ...]
+
+_PASSED_OVER_METADATA = frozenset(
+    (
+        *("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences"),
+        *("finalizers", "generateName", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"),
+    )
+)
+
+
+def check_manifest(document: object, source: str, line_of: dict[Location, int] | None = None) -> LLMBatch:
+    """Read a parsed manifest.
+
+    `line_of` maps a location such as `("spec", "input", "uri")` to its 1-based line in `source`.
+    Raises ManifestError with every problem found.
+    """
+    lines = line_of or {}
+    if (problem := _not_a_batch(document)) is not None:
+        raise ManifestError(source, (problem,))
+    assert isinstance(document, dict)
+    try:
+        return LLMBatch.model_validate(_without_server_fields(document))
+    except ValidationError as error:
+        found = [_problem(e, document, lines) for e in error.errors(include_url=False)]
+        raise ManifestError(source, tuple(dict.fromkeys(found))) from error
+
+
+def _not_a_batch(document: object) -> Problem | None:
+    if not isinstance(document, dict):
+        return Problem("", f"holds no manifest: it must start with apiVersion: {API_VERSION} and kind: {KIND}")
+    if document.get("kind") != KIND:
+        return Problem("kind", f"must be {KIND}, not {document.get('kind', 'missing')}")
+    if document.get("apiVersion") != API_VERSION:
+        return Problem("apiVersion", f"must be {API_VERSION}, not {document.get('apiVersion', 'missing')}")
+    return None
+
+
+def _without_server_fields(document: dict[str, Any]) -> dict[str, Any]:
+    """Drop what only a cluster writes, so that `kubectl get -o yaml` output runs locally too."""
+    kept = {k: v for k, v in document.items() if k != "status"}
+    if isinstance(metadata := document.get("metadata"), dict):
+        kept["metadata"] = {k: v for k, v in metadata.items() if k not in _PASSED_OVER_METADATA}
+    return kept
+
+
+def _problem(error: ErrorDetails, document: object, lines: dict[Location, int]) -> Problem:
+    location = tuple(part for part in error["loc"] if part not in ("int", "literal['auto']"))
+    message = _sentence(error, location)
+    if error["type"] == "value_error" and ": " in message:  # a rule over several fields names the field first
+        field, _, rest = message.partition(": ")
+        if " " not in field:
+            location, message = (*location, *field.split(".")), rest
+    return Problem(_path(location), message, _line(location, lines))
+
+
+def _line(location: Location, lines: dict[Location, int]) -> int | None:
+    """The line of the field, or of the nearest one around it that the file has."""
+    for end in range(len(location), 0, -1):
+        if location[:end] in lines:
+            return lines[location[:end]]
+    return None
+
+
+def _path(location: Location) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _sentence(error: ErrorDetails, location: Location) -> str:
+    context = error.get("ctx", {})
+    given = _short(error["input"])
+    match error["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return _unknown_field(location)
+        case "literal_error" | "enum":
+            return f"must be {str(context['expected']).replace(chr(39), '')}, not {given}"
+        case "value_error":
+            return str(context["error"])
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"must hold fields, not {given}"
+        case "list_type":
+            return f"must be a list, not {given}"
+        case "string_type":
+            return f"must be text, not {given}; put quotes around it"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return f"must be a whole number, not {given}"
+        case "float_type" | "float_parsing":
+            return f"must be a number, not {given}"
+        case "bool_type" | "bool_parsing":
+            return f"must be true or false, not {given}"
+        case "greater_than":
+            return f"must be more than {context['gt']:g}, not {given}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}, not {given}"
+        case "less_than_equal":
+            return f"must be at most {context['le']:g}, not {given}"
+        case "string_too_short" | "too_short":
+            return "must not be empty"
+        case _:
+            return f"{error['msg'][:1].lower()}{error['msg'][1:]}, not {given}"
+
+
+def _short(value: object) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _unknown_field(location: Location) -> str:
+    known = _fields_at(LLMBatch, location[:-1])
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
+    if close:
+        return f"is unknown; did you mean {close[0]}?"
+    return f"is unknown; known here: {', '.join(known)}"
+
+
+def _fields_at(model: type[BaseModel], location: Location) -> Sequence[str]:
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = next(f for n, f in model.model_fields.items() if part in (n, f.alias))
+        model = next(m for m in _models_in(field.annotation))
+    return [f.alias or n for n, f in model.model_fields.items()]
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in get_args(annotation) for m in _models_in(arg)]

@@ -1,0 +1,126 @@
+"""Sends requests: the only file of the worker that knows HTTP libraries.
+
+httpx with the aiohttp transport, called without httpx's client on top: no redirects, cookies or auth flows are wanted,
+and it takes half the time. The key is added here and appears nowhere else.
+"""
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from llmbatch_contract.categories import Category
+from llmbatch_contract.errors import MissingSecretError
+from llmbatch_contract.spec import Api, Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer, of whatever status."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoResponse:
+    """No whole answer came."""
+
+    category: Category
+    """timeout or connection."""
+    message: str
+
+
+class Client:
+    """One endpoint. Use as an async context manager. Raises MissingSecretError when made without its key."""
+
+    def __init__(self, endpoint: Endpoint, timeout_s: float, version: str) -> None:
+        self._url = endpoint.url
+        self._timeout_s = timeout_s
+        self._key = _api_key(endpoint)
+        self._headers = {
+            "content-type": "application/json",
+            "accept": "application/json",
+            "user-agent": f"llmbatch/{version}",
+            **endpoint.headers,
+        }
+        if self._key:
+            self._headers["authorization"] = f"Bearer {self._key}"
+        self._requests = {api: (httpx.URL(f"{self._url}{api.path}")) for api in Api}
+        self._transport = AiohttpTransport(client=self._session)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.aclose()
+
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0, ssl=_ssl_context(self._url), ttl_dns_cache=60, keepalive_timeout=30, enable_cleanup_closed=False
+        )
+        return aiohttp.ClientSession(connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def send(self, api: Api, body: bytes, idempotency_key: str) -> Response | NoResponse:
+        """Send one request and read the whole answer; failures of any kind come back as values."""
+        request = httpx.Request(
+            "POST", self._requests[api], headers={**self._headers, "idempotency-key": idempotency_key}, content=body
+        )
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._transport.handle_async_request(request)
+                content = await response.aread()
+        except TimeoutError:
+            return NoResponse(Category.TIMEOUT, f"no answer within {self._timeout_s:g} s")
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
+            return NoResponse(Category.CONNECTION, self._describe(error))
+        latency_s = time.perf_counter() - started
+        return Response(response.status_code, response.headers, self._without_key(content, response), latency_s)
+
+    def _describe(self, error: Exception) -> str:
+        host = urlsplit(self._url).netloc
+        reason = str(error.__cause__ or error) or type(error).__name__
+        return self._hide(f"connection to {host} failed: {reason}")
+
+    def _without_key(self, content: bytes, response: httpx.Response) -> bytes:
+        """Endpoints echo a wrong key in their error; it must not reach a file."""
+        if response.status_code < 300 or not self._key:
+            return content
+        return content.replace(self._key.encode(), b"[API key]")
+
+    def _hide(self, text: str) -> str:
+        return text.replace(self._key, "[API key]") if self._key else text
+
+
+def _api_key(endpoint: Endpoint) -> str | None:
+    secret = endpoint.api_key_secret
+    if secret is None:
+        return None
+    key = os.environ.get(secret.env_name, "").strip()
+    if not key:
+        raise MissingSecretError(
+            f"spec.endpoint.apiKeySecret: the environment variable {secret.env_name} is not set; "
+            f"it stands for key {secret.key!r} of Secret {secret.name!r} in a local run"
+        )
+    return key
+
+
+def check_api_key(endpoint: Endpoint) -> None:
+    """Raise MissingSecretError if the key that requests need is not there."""
+    _api_key(endpoint)
+
+
+def _ssl_context(url: str) -> Any:
+    return ssl.create_default_context() if url.startswith("https") else False

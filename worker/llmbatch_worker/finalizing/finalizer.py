@@ -1,0 +1,115 @@
+"""Streams parts into `results.*`, `errors.jsonl` and `summary.json`, shard after shard, in bounded memory."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, Any
+
+import orjson
+
+from llmbatch_contract.errors import InvariantError
+from llmbatch_contract.job import Job
+from llmbatch_contract.plan import Plan
+from llmbatch_contract.progress import Totals
+from llmbatch_contract.reports import StopReason
+from llmbatch_worker.asking import Asker
+from llmbatch_worker.finalizing.gathering import Gathered, Gatherer
+from llmbatch_worker.finalizing.outputs import OutputForm, output_form
+from llmbatch_worker.finalizing.summary import Outcome, Written, summarize
+from llmbatch_worker.inputs.reading import PlannedItems
+from llmbatch_worker.store import Store
+from llmbatch_worker.work import count_record
+
+ERRORS_NAME = "errors.jsonl"
+SUMMARY_NAME = "summary.json"
+
+
+def finalize(
+    job: Job,
+    plan: Plan,
+    *,
+    stop: StopReason | None,
+    now: str,
+    on_items: Callable[[int], None] = lambda _items: None,
+) -> dict[str, Any]:
+    """Write the outputs of a batch that ended, or that `stop` ended early, and return the summary.
+
+    `now` is ISO 8601; `on_items` is told how many items are written. Each output appears whole or not at all, the
+    summary last. Raises InvariantError and StoreError.
+    """
+    spec = job.batch.spec
+    working, output = Store(job.store_uri), Store(job.output_uri)
+    schema = Asker(spec, plan.input.format).schema
+    form = output_form(
+        spec.output.format, fields=plan.input.fields, properties=schema.properties if schema else [], uid=plan.uid
+    )
+    items = PlannedItems(plan.input, spec.input.id_field, working)
+    gatherer = Gatherer(working, items, stop=stop, now=now, with_items=form.needs_items)
+    totals = Totals()
+    with output.writer(form.results_name) as results_file, output.writer(ERRORS_NAME) as errors_file:
+        results, errors = _Sink(results_file), _Sink(errors_file)
+        results.write(form.header())
+        next_number = 0
+        for shard in plan.shards:
+            gathered = gatherer.gather(shard)
+            next_number = _write_shard(gathered, form, results, errors, totals, next_number)
+            on_items(next_number)
+        if next_number != plan.items or results.records + errors.records != plan.items:
+            raise InvariantError(f"{plan.items} items were planned, but {next_number} have a record")
+    outcome = Outcome(
+        totals=totals,
+        results=results.written(output.where(form.results_name)),
+        errors=errors.written(output.where(ERRORS_NAME)),
+        stop=stop,
+        completed_at=now,
+    )
+    summary = summarize(job, plan, outcome, _seconds_between(plan.created_at, now))
+    output.put(SUMMARY_NAME, orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return summary
+
+
+def _write_shard(
+    gathered: Gathered, form: OutputForm, results: "_Sink", errors: "_Sink", totals: Totals, number: int
+) -> int:
+    """Write one shard's records; returns the number of the next item."""
+    answered, failed = [], []
+    for record, item in gathered.entries:
+        if record["index"] != number:
+            raise InvariantError(f"item {number} should come next, but item {record['index']} does")
+        number += 1
+        count_record(totals, record)
+        if "error" in record:
+            failed.append(form.error(record))
+        else:
+            answered.append(form.result(record, item))
+    totals.resent += gathered.resent
+    results.write(b"".join(answered), len(answered))
+    errors.write(b"".join(failed), len(failed))
+    return number
+
+
+@dataclass
+class _Sink:
+    """Counts and hashes what is written."""
+
+    file: IO[bytes]
+    records: int = 0
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: bytes, records: int = 0) -> None:
+        if data:
+            self.file.write(data)
+            self._sha256.update(data)
+        self.records += records
+        self.size += len(data)
+
+    def written(self, uri: str) -> Written:
+        return Written(uri, self.records, self.size, self._sha256.hexdigest())
+
+
+def _seconds_between(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

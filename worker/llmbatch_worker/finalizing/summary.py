@@ -1,0 +1,104 @@
+"""`summary.json`: the record of the job. Pure."""
+
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+from llmbatch_contract import __version__
+from llmbatch_contract.categories import Category
+from llmbatch_contract.job import Job
+from llmbatch_contract.latency import percentile_ms
+from llmbatch_contract.plan import Plan
+from llmbatch_contract.progress import Totals
+from llmbatch_contract.reports import StopReason
+
+_PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+@dataclass(frozen=True)
+class Written:
+    """One output object."""
+
+    uri: str
+    records: int
+    size: int
+    sha256: str
+
+    def row(self) -> dict[str, Any]:
+        """As it stands in the summary."""
+        return {"uri": self.uri, "records": self.records, "bytes": self.size, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a batch."""
+
+    totals: Totals
+    results: Written
+    errors: Written
+    stop: StopReason | None
+    completed_at: str
+
+    @property
+    def phase(self) -> str:
+        """Succeeded, CompletedWithErrors or Failed."""
+        if self.stop is not None:
+            return "Failed"
+        return "CompletedWithErrors" if self.totals.failed else "Succeeded"
+
+
+def summarize(job: Job, plan: Plan, outcome: Outcome, duration_s: float) -> dict[str, Any]:
+    """Everything needed to say what was asked, of which model, with which input, and what came of it."""
+    totals, spec = outcome.totals, job.batch.spec
+    cancelled = totals.errors.get(Category.CANCELLED, 0)
+    pricing = spec.endpoint.pricing
+    cost = totals.usage.cost(pricing)
+    return {
+        "name": job.batch.metadata.name,
+        "namespace": job.batch.metadata.namespace,
+        "uid": plan.uid,
+        "phase": outcome.phase,
+        "reason": outcome.stop.dump() if outcome.stop is not None else None,
+        "items": {
+            "total": plan.items,
+            "succeeded": totals.succeeded,
+            "failed": totals.failed - cancelled,
+            "cancelled": cancelled,
+        },
+        "retries": totals.retries,
+        "resent_items": totals.resent,
+        "usage": totals.usage.record(),
+        "cost": None if cost is None or pricing is None else {"amount": round(cost, 6), "currency": pricing.currency},
+        "latency_ms": {n: _rounded(percentile_ms(totals.latency, share)) for n, share in _PERCENTILES.items()},
+        "errors": [_error_row(totals, category, count) for category, count in totals.top_errors(len(Category))],
+        "started_at": plan.created_at,
+        "completed_at": outcome.completed_at,
+        "duration_seconds": round(duration_s, 3),
+        "input": {
+            "uri": plan.input.uri,
+            "format": plan.input.format.value,
+            "items": plan.items,
+            "bytes": plan.input.size,
+            "sha256": plan.input.sha256,
+        },
+        "output": {"results": outcome.results.row(), "errors": outcome.errors.row()},
+        "configuration": _configuration(job),
+        "versions": {"llmbatch": __version__, "python": platform.python_version()},
+    }
+
+
+def _configuration(job: Job) -> dict[str, Any]:
+    """The manifest's spec; inline items are in the input's digest already."""
+    spec = job.batch.spec.dump()
+    spec["input"].pop("items", None)
+    return spec
+
+
+def _error_row(totals: Totals, category: Category, count: int) -> dict[str, Any]:
+    sample = totals.samples.get(category)
+    row: dict[str, Any] = {"category": category.value, "count": count}
+    return row | ({"sample_id": sample.item_id, "sample_message": sample.message} if sample is not None else {})
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

@@ -1,0 +1,82 @@
+"""CSV and TSV with a header, as Python's csv module reads them: quotes, quoted newlines, doubled quotes.
+
+The csv module asks for a line only when it needs one, so the bytes of the lines it took are the bytes of the row.
+"""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+
+from llmbatch_contract.errors import InputError
+from llmbatch_worker.inputs.lines import UTF8_BOM, lines_of, text_of
+from llmbatch_worker.inputs.rows import Row
+
+_DELIMITERS = ",;\t|"
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+
+
+def detect_delimiter(head: bytes) -> str:
+    """The delimiter that stands most often in the header, outside quotes; a comma where there is none."""
+    header = head.removeprefix(UTF8_BOM).partition(b"\n")[0].decode(errors="replace")
+    outside = "".join(header.split('"')[::2])
+    return max(_DELIMITERS, key=lambda d: (outside.count(d), -_DELIMITERS.index(d)))
+
+
+def read_header(blocks: Iterable[bytes], name: str, delimiter: str) -> tuple[list[str], int, int]:
+    """The columns, the offset after the header, and the lines it takes. Raises InputError."""
+    table = _Table(blocks, name, 0, delimiter)
+    columns = next(table.records(), (0, 0, []))[2]
+    if not columns:
+        raise InputError(f"{name}: has no header; the first line must name the columns")
+    twice = sorted({c for c in columns if columns.count(c) > 1})
+    if twice:
+        raise InputError(f"{name}:1: column {twice[0]!r} stands twice in the header; rename one")
+    return columns, table.offset, table.line
+
+
+def read_csv(
+    blocks: Iterable[bytes], name: str, start: int, *, columns: list[str], delimiter: str, first_line: int = 1
+) -> Iterator[Row]:
+    """Rows of a range of bytes that starts at offset `start`, at the start of a row, after the header.
+
+    `first_line` is the number of the range's first line. Raises InputError naming the line.
+    """
+    table = _Table(blocks, name, start, delimiter, first_line)
+    width = len(columns)
+    for line, offset, values in table.records():
+        if len(values) != width:
+            raise InputError(f"{name}:{line}: {len(values)} fields, but the header has {width}; is a quote missing?")
+        yield Row(line, offset, table.offset, dict(zip(columns, values, strict=True)))
+
+
+class _Table:
+    """Counts the lines and bytes that the csv module takes."""
+
+    def __init__(self, blocks: Iterable[bytes], name: str, start: int, delimiter: str, first_line: int = 1) -> None:
+        self._blocks, self._name, self._delimiter = blocks, name, delimiter
+        self.offset = start
+        self.line = first_line - 1
+
+    def records(self) -> Iterator[tuple[int, int, list[str]]]:
+        """First line, first offset and values of each record; blank lines are passed over."""
+        reader = csv.reader(self._texts(), delimiter=self._delimiter)
+        line, offset = self.line + 1, self.offset
+        while (values := self._next(reader, line)) is not None:
+            if values:
+                yield line, offset, values
+            line, offset = self.line + 1, self.offset
+
+    def _next(self, reader: "Iterator[list[str]]", line: int) -> list[str] | None:
+        try:
+            return next(reader, None)
+        except csv.Error as error:
+            raise InputError(f"{self._name}:{line}: not valid CSV: {error}") from error
+
+    def _texts(self) -> Iterator[str]:
+        for line in lines_of(self._blocks, self._name):
+            self.line += 1
+            text = text_of(line, self._name, self.line)
+            if self.offset == 0:
+                text = text.removeprefix("\ufeff")
+            self.offset += len(line) + 1
+            yield text + "\n"

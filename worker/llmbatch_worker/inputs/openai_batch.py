@@ -1,0 +1,47 @@
+"""The input file of the OpenAI Batch API: each line is a whole request.
+
+https://platform.openai.com/docs/api-reference/batch/request-input
+"""
+
+from collections.abc import Iterable, Iterator
+
+from llmbatch_contract.errors import InputError
+from llmbatch_contract.records import Item
+from llmbatch_contract.spec import Api
+from llmbatch_worker.inputs.jsonl import read_jsonl
+from llmbatch_worker.inputs.rows import Row
+
+ID_FIELD = "custom_id"
+FIELDS = [ID_FIELD, "method", "url", "body"]
+_APIS = {f"/v1{api.path}": api for api in Api}
+
+
+def looks_like_openai(item: Item) -> bool:
+    """Whether an item is a request of this format."""
+    return item.keys() >= set(FIELDS)
+
+
+def read_openai(blocks: Iterable[bytes], name: str, start: int = 0) -> Iterator[Row]:
+    """Rows as in `read_jsonl`, each checked to be a request."""
+    for row in read_jsonl(blocks, name, start):
+        problem = _problem(row.item)
+        if problem is not None:
+            raise InputError(f"{name}:{row.line}: {problem}")
+        yield row
+
+
+def api_of(item: Item) -> Api:
+    """The API that a request asks."""
+    return _APIS[item["url"]]
+
+
+def _problem(item: Item) -> str | None:
+    if item.get("method", "POST") != "POST":
+        return f"method must be POST, not {item['method']!r}"
+    if item.get("url") not in _APIS:
+        return f"url must be one of {', '.join(_APIS)}, not {item.get('url', 'missing')!r}"
+    if not isinstance(item.get("body"), dict):
+        return "body must be the JSON object of a request"
+    if item["body"].get("stream"):
+        return "body.stream: a batch cannot stream; remove it"
+    return None

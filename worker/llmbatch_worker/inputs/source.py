@@ -1,0 +1,73 @@
+"""Opens an input for planning: the one pass over its bytes, unpacked on the way where shards could not read ranges."""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from llmbatch_contract.errors import InputError
+from llmbatch_contract.spec import Input
+from llmbatch_worker.inputs.detect import is_gzip
+from llmbatch_worker.store import Store, split_uri
+
+INLINE_NAME = "spec.input.items"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The bytes of an input, to be read once."""
+
+    name: str
+    """For messages."""
+    blocks: Iterable[bytes]
+    unpacked: bool
+    """The bytes differ from the stored ones: shards need a copy of them."""
+    etag: str | None
+
+
+def open_source(spec: Input) -> Source:
+    """Open an input whose URI is absolute. Raises InputError and StoreError."""
+    if spec.items is not None:
+        return Source(INLINE_NAME, _json_lines(spec.items), unpacked=True, etag=None)
+    assert spec.uri is not None
+    folder, name = split_uri(spec.uri)
+    store = Store(folder, create=False)
+    where = store.where(name)
+    info = store.info(name)
+    if info.size == 0:
+        raise InputError(f"{where} is empty")
+    blocks = store.blocks(name, 0, info.size, info.etag)
+    first = next(blocks)
+    if is_gzip(first):
+        return Source(where, _gunzip(_chain(first, blocks), where), unpacked=True, etag=None)
+    return Source(where, _chain(first, blocks), unpacked=False, etag=info.etag)
+
+
+def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _json_lines(items: list[dict[str, Any]]) -> Iterator[bytes]:
+    for item in items:
+        yield orjson.dumps(item) + b"\n"
+
+
+def _gunzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Unpack gzip, of one or several members, in pieces of bounded size."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        for block in blocks:
+            data = block
+            while data:
+                if unpacker.eof:
+                    unpacker = zlib.decompressobj(wbits=31)
+                if piece := unpacker.decompress(data, 4 << 20):
+                    yield piece
+                data = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+    except zlib.error as error:
+        raise InputError(f"{name}: not valid gzip: {error}") from error
+    if not unpacker.eof:
+        raise InputError(f"{name}: the gzip file ends too early; is the upload complete?")

@@ -1,0 +1,91 @@
+"""How a worker talks with whoever coordinates it: reports up, replies down, shards to work on.
+
+A local run calls the coordinator directly or through a pipe; on a cluster it is a request over HTTPS.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Protocol
+
+from llmbatch_contract.reports import Command, Demand, Reply, Report, StopReason
+from llmbatch_worker.limits.gate import Gate
+from llmbatch_worker.progress_keeper import ProgressKeeper
+
+_RETRY_S = 1.0
+
+
+class Link(Protocol):
+    """A way to the coordinator."""
+
+    async def exchange(self, report: Report) -> Reply:
+        """Send a report and wait for the reply. Raises ConnectionError when the coordinator is not to be reached."""
+
+    async def next_shard(self) -> int | None:
+        """A shard to work on; None when there are no more."""
+
+
+class Conversation:
+    """Reports every second or so, and does as it is told."""
+
+    def __init__(
+        self,
+        link: Link,
+        worker: str,
+        gate: Gate,
+        keeper: ProgressKeeper,
+        demand: Callable[[], Demand],
+        on_stop: Callable[[], None],
+    ) -> None:
+        """`demand` says what the worker could use; `on_stop` is called when it shall stop."""
+        self._link, self._worker = link, worker
+        self._gate, self._keeper = gate, keeper
+        self._demand, self._on_stop = demand, on_stop
+        self._holds = 0
+        self._soon = asyncio.Event()
+        self._stop: StopReason | None = None
+
+    def report_stop(self, reason: StopReason) -> None:
+        """Tell, without waiting for the next report's time, of a failure on which the batch shall stop."""
+        self._stop = reason
+        self._soon.set()
+
+    async def run(self) -> None:
+        """Talk until cancelled. The first reply opens the gate; a coordinator that is away changes nothing."""
+        wait_s = await self.talk()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._soon.wait()
+            self._soon.clear()
+            wait_s = await self.talk()
+
+    async def talk(self, *, leaving: bool = False) -> float:
+        """One exchange; returns the seconds until the next."""
+        shards = self._keeper.all()
+        report = Report(
+            worker=self._worker,
+            shards=shards,
+            in_flight=self._gate.in_flight,
+            holds=self._holds,
+            demand=self._demand(),
+            backoff_seconds=self._gate.backoff_s,
+            stop=self._stop,
+            leaving=leaving,
+        )
+        try:
+            reply = await self._link.exchange(report)
+        except ConnectionError:
+            return _RETRY_S
+        self._keeper.told(shards)
+        if not leaving:
+            self._obey(reply)
+        return reply.next_report_seconds
+
+    def _obey(self, reply: Reply) -> None:
+        self._gate.use(reply.grant)
+        self._holds = reply.grant.number
+        self._gate.close_for(reply.backoff_seconds)
+        self._gate.pause(reply.command is Command.PAUSE)
+        if reply.command is Command.STOP:
+            self._on_stop()

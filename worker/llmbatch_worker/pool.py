@@ -1,0 +1,206 @@
+"""Keeps requests in flight: takes items and due retries, passes them through the gate, and judges what comes back.
+
+One dispatcher; every request is a task of its own, so a slow one holds back nobody. Retries go before new items as soon
+as they are due. What waits for a retry is bounded: an endpoint that is down does not draw in the whole input.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from llmbatch_contract.categories import Category
+from llmbatch_contract.reports import Demand, StopReason
+from llmbatch_contract.spec import LLMBatchSpec
+from llmbatch_worker.asking import Asker, Question
+from llmbatch_worker.classify import Failure, classify
+from llmbatch_worker.client import Client, NoResponse, Response
+from llmbatch_worker.events import AttemptFailed, Emit
+from llmbatch_worker.feed import LEAST_WINDOW, MOST_WINDOW, Feed
+from llmbatch_worker.limits.gate import Gate, Pass
+from llmbatch_worker.limits.headers import exhausted_s, retry_after_s
+from llmbatch_worker.recorder import Recorder
+from llmbatch_worker.retry import THROTTLED, Again, GiveUp, StopBatch, after_failure
+from llmbatch_worker.templates import RenderError
+from llmbatch_worker.work import RecordForm, Work, dead_letter, result_record
+
+_MOST_WAITING = 1000
+_DRAIN_S = 5.0
+
+
+@dataclass
+class Pool:
+    """The requests of one worker."""
+
+    uid: str
+    spec: LLMBatchSpec
+    form: RecordForm
+    asker: Asker
+    client: Client
+    gate: Gate
+    feed: Feed
+    recorder: Recorder
+    emit: Emit
+    wake: asyncio.Event
+    """Set when there may be something to do."""
+    on_stop: Callable[[StopReason], None]
+    """Told of a failure on which the batch stops."""
+    stop: StopReason | None = None
+    """Why nothing new is sent."""
+    _waiting: list[tuple[float, int, Work]] = field(default_factory=list)
+    _order: "itertools.count[int]" = field(default_factory=itertools.count)
+    _flying: set[asyncio.Task[None]] = field(default_factory=set)
+    _failed: BaseException | None = None
+    _sent_at: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_WINDOW))
+
+    async def run(self) -> None:
+        """Send until every item is done or the pool is stopped. Raises what attempts and reading raise."""
+        try:
+            while (work := await self._next()) is not None:
+                await self._dispatch(work)
+            if self._flying and self.stop is not None:
+                await asyncio.wait(self._flying, timeout=_DRAIN_S)
+        finally:
+            await self.abort()
+        if self._failed is not None:
+            raise self._failed
+
+    def stop_sending(self, reason: StopReason) -> None:
+        """Send nothing new; what is in flight may end within a few seconds."""
+        self.stop = self.stop or reason
+        self.wake.set()
+        self.gate.shut()
+
+    def demand(self) -> Demand:
+        """What could be used: everything, until only the last items are left."""
+        if not self.feed.is_exhausted:
+            return Demand()
+        left = len(self._waiting) + len(self._flying)
+        return Demand(requests_per_minute=60.0 * left, concurrency=left)
+
+    async def abort(self) -> None:
+        """End what is in flight at once."""
+        for task in self._flying:
+            task.cancel()
+        if self._flying:
+            await asyncio.wait(self._flying)
+        await self.feed.close()
+
+    async def _next(self) -> Work | None:
+        """The next item to send; None when there is none and none will come."""
+        while self.stop is None and self._failed is None:
+            self.wake.clear()
+            now = self.gate.now()
+            if self._waiting and self._waiting[0][0] <= now:
+                return heapq.heappop(self._waiting)[2]
+            if len(self._waiting) < _MOST_WAITING and (work := self.feed.take()) is not None:
+                return work
+            if self.feed.is_exhausted and not self._waiting and not self._flying:
+                return None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._waiting[0][0] - now if self._waiting else None):
+                    await self.wake.wait()
+        return None
+
+    async def _dispatch(self, work: Work) -> None:
+        try:
+            question = self.asker.ask(work.item)
+        except RenderError as error:
+            self._bury(work, Failure(Category.TEMPLATE_ERROR, str(error)), None, None)
+            return
+        passed = await self.gate.admit(question)
+        if passed is None:
+            return
+        self._note_pace(passed.sent_at)
+        task = asyncio.create_task(self._attempt(work, question, passed))
+        self._flying.add(task)
+        task.add_done_callback(self._landed)
+
+    def _note_pace(self, now: float) -> None:
+        """Read ahead about as much as is sent in a second."""
+        self._sent_at.append(now)
+        while self._sent_at[0] < now - 1.0:
+            self._sent_at.popleft()
+        self.feed.window = max(LEAST_WINDOW, self.gate.concurrency, len(self._sent_at))
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._flying.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed = self._failed or error
+        self.wake.set()
+
+    async def _attempt(self, work: Work, question: Question, passed: Pass) -> None:
+        work.attempts += 1
+        work.first_attempt_at = work.first_attempt_at or time.time()
+        try:
+            response = await self.client.send(question.api, question.body, work.idempotency_key(self.uid))
+        finally:
+            self.gate.leave(passed)
+        match response:
+            case NoResponse(category, message):
+                self.gate.refused(passed, pushed_back=category is Category.TIMEOUT)
+                self._fail(work, Failure(category, message), None)
+            case Response():
+                self._judge(work, question, passed, response)
+
+    def _judge(self, work: Work, question: Question, passed: Pass, response: Response) -> None:
+        verdict = classify(question.api, response.status, response.body, self.asker.schema)
+        if verdict.answer is not None:
+            work.usage += verdict.answer.usage
+            self.gate.answered(passed, question, verdict.answer.usage, response.latency_s)
+        else:
+            assert isinstance(verdict, Failure)
+            self.gate.refused(passed, pushed_back=verdict.category in THROTTLED)
+        self.gate.close_for(exhausted_s(response.headers, time.time()))
+        if isinstance(verdict, Failure):
+            self._fail(work, verdict, response)
+            return
+        request_id = response.headers.get("x-request-id")
+        record = result_record(work, verdict, response.latency_s, self.form, request_id)
+        self.recorder.add(work.shard, record)
+
+    def _fail(self, work: Work, failure: Failure, response: Response | None) -> None:
+        """Decide what becomes of an item whose attempt failed."""
+        is_throttled = failure.category in THROTTLED
+        work.throttled += is_throttled
+        work.rejected += failure.answer is not None
+        asked_s = retry_after_s(response.headers, time.time()) if response is not None else None
+        if asked_s is not None and is_throttled:
+            self.gate.close_for(asked_s)
+        step = after_failure(
+            failure.category,
+            attempts=work.attempts,
+            throttled=work.throttled,
+            policy=self.spec.retry,
+            stop_on=tuple(self.spec.failure_policy.stop_on),
+            retry_after_s=asked_s,
+            chance=random.random(),
+        )
+        wait_s = step.after_s if isinstance(step, Again) else None
+        self.emit(AttemptFailed(work.shard, work.item_id, failure.category, failure.message, work.attempts, wait_s))
+        match step:
+            case Again(after_s):
+                heapq.heappush(self._waiting, (self.gate.now() + after_s, next(self._order), work))
+            case GiveUp():
+                self._bury(work, failure, response, response.latency_s if response else None)
+            case StopBatch():
+                reason = StopReason(category=failure.category, message=_why(work, failure))
+                self.stop_sending(reason)
+                self.on_stop(reason)
+
+    def _bury(self, work: Work, failure: Failure, response: Response | None, latency_s: float | None) -> None:
+        request_id = response.headers.get("x-request-id") if response is not None else None
+        letter = dead_letter(
+            work, failure, failed_at=time.time(), latency_s=latency_s, form=self.form, request_id=request_id
+        )
+        self.recorder.add(work.shard, letter)
+
+
+def _why(work: Work, failure: Failure) -> str:
+    status = f" (HTTP {failure.status})" if failure.status else ""
+    return f"{failure.category}{status}: {failure.message} [item {work.item_id}]"

@@ -1,0 +1,69 @@
+"""Keeps the progress of the shards at work, from events; what reports and `done.json` say comes from here."""
+
+from dataclasses import dataclass, field
+
+from llmbatch_contract.progress import ShardProgress, Totals
+from llmbatch_worker.events import Event, ItemDone, PartWritten, ShardDone, ShardOpened
+
+
+@dataclass
+class _Shard:
+    opened: ShardProgress
+    written: Totals = field(default_factory=Totals)
+    unwritten_succeeded: int = 0
+    unwritten_failed: int = 0
+
+    def progress(self) -> ShardProgress:
+        return self.opened.model_copy(
+            update={
+                "succeeded": self.written.succeeded,
+                "failed": self.written.failed,
+                "retries": self.written.retries,
+                "usage": self.written.usage,
+                "latency": dict(self.written.latency),
+                "errors": dict(self.written.errors),
+                "samples": dict(self.written.samples),
+                "unwritten_succeeded": self.unwritten_succeeded,
+                "unwritten_failed": self.unwritten_failed,
+            }
+        )
+
+
+class ProgressKeeper:
+    """An event listener."""
+
+    def __init__(self) -> None:
+        self._shards: dict[int, _Shard] = {}
+        self._done: set[int] = set()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case ShardOpened(progress):
+                self._shards[progress.shard] = shard = _Shard(progress)
+                shard.written.add(progress)
+            case ItemDone(number, record):
+                failed = "error" in record
+                self._shards[number].unwritten_failed += failed
+                self._shards[number].unwritten_succeeded += not failed
+            case PartWritten(number, tally=tally):
+                shard = self._shards[number]
+                shard.written.add(tally)
+                shard.unwritten_failed -= tally.failed
+                shard.unwritten_succeeded -= tally.succeeded
+            case ShardDone(number):
+                self._done.add(number)
+
+    def of(self, shard: int) -> ShardProgress:
+        """The word on one shard."""
+        return self._shards[shard].progress()
+
+    def all(self) -> list[ShardProgress]:
+        """The word on every shard at work, and on those done since they were last told."""
+        return [s.progress() for s in self._shards.values()]
+
+    def told(self, progress: list[ShardProgress]) -> None:
+        """Whoever coordinates has heard this: forget what is done."""
+        for shard in progress:
+            if shard.shard in self._done and shard.is_done:
+                self._done.discard(shard.shard)
+                del self._shards[shard.shard]

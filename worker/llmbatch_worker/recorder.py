@@ -1,0 +1,57 @@
+"""Writes records down as parts, every few seconds or when there are many, and ends shards that are complete."""
+
+import asyncio
+import contextlib
+
+from llmbatch_contract.records import Record
+from llmbatch_worker.events import Emit, ItemDone, PartWritten, ShardDone
+from llmbatch_worker.progress_keeper import ProgressKeeper
+from llmbatch_worker.shardlog import ShardLog
+
+WRITE_EVERY_S = 2.0
+WRITE_AT_BYTES = 4 << 20
+
+
+class Recorder:
+    """Records of all shards at work."""
+
+    def __init__(self, logs: dict[int, ShardLog], keeper: ProgressKeeper, emit: Emit) -> None:
+        self._logs, self._keeper, self._emit = logs, keeper, emit
+        self._soon = asyncio.Event()
+        self._is_closing = False
+
+    def add(self, shard: int, record: Record) -> None:
+        """Take a record of an item that is done."""
+        log = self._logs[shard]
+        log.add(record)
+        self._emit(ItemDone(shard, record))
+        if log.buffered_bytes >= WRITE_AT_BYTES or (log.is_handed_out and log.outstanding == 0):
+            self._soon.set()
+
+    async def run(self) -> None:
+        """Write until closed, all that waits then included. Raises StoreError and ClaimLostError.
+
+        Not to be cancelled: what is being written would be neither here nor there.
+        """
+        while not self._is_closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WRITE_EVERY_S):
+                    await self._soon.wait()
+            self._soon.clear()
+            for log in list(self._logs.values()):
+                await self._write(log)
+
+    def close(self) -> None:
+        """Let `run` write what waits, and end."""
+        self._is_closing = True
+        self._soon.set()
+
+    async def _write(self, log: ShardLog) -> None:
+        number = log.shard.number
+        if (taken := log.take()) is not None:
+            part = await asyncio.to_thread(log.write_part, taken)
+            self._emit(PartWritten(number, log.attempt, part, taken.tally))
+        if log.is_complete:
+            await asyncio.to_thread(log.finish, self._keeper.of(number))
+            del self._logs[number]
+            self._emit(ShardDone(number, log.attempt))

@@ -1,0 +1,193 @@
+"""Objects by name below a URI: the only file that knows obstore. Used by plan, shards and finalize.
+
+Calls block; async callers use a thread. (obstore's own async calls can abort the interpreter at exit:
+https://github.com/PyO3/pyo3-async-runtimes/issues/40.) Writes are atomic: an object is there whole or not at all.
+"""
+
+import contextlib
+import errno
+import functools
+import os
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
+
+import obstore
+import tenacity
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    GenericError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+)
+from obstore.store import LocalStore
+
+from llmbatch_contract.errors import (
+    InputChangedError,
+    InputError,
+    StoreError,
+    StoreFullError,
+    StoreMissingError,
+    StoreReadOnlyError,
+)
+
+if TYPE_CHECKING:
+    from obstore import Bytes, GetOptions
+
+BLOCK_BYTES = 1 << 20
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_TRIES = 4
+_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What the store says of an object."""
+
+    size: int
+    etag: str | None
+
+
+class Store:
+    """A folder of objects. Raises StoreError and its kinds, with the object's full name."""
+
+    def __init__(self, uri: str, *, create: bool = True) -> None:
+        self.uri = uri.rstrip("/")
+        path = local_path(uri)
+        if not create and not path.is_dir():
+            raise StoreMissingError(f"{path} is not a folder")
+        try:
+            self._store = LocalStore(path, mkdir=True)
+        except (BaseError, OSError) as error:
+            raise _store_error(error, f"cannot open the folder {path}") from error
+
+    def info(self, name: str) -> ObjectInfo:
+        """Size and version of an object."""
+        with self._errors("cannot read", name):
+            meta = obstore.head(self._store, name)
+        return ObjectInfo(meta["size"], meta["e_tag"])
+
+    def read(self, name: str) -> bytes:
+        """A whole object."""
+        with self._errors("cannot read", name):
+            return bytes(_patiently(lambda: obstore.get(self._store, name).bytes()))
+
+    def blocks(self, name: str, start: int, end: int, etag: str | None = None) -> Iterator[bytes]:
+        """The bytes from `start` to `end`, in blocks. Raises InputChangedError if the object's ETag is another."""
+        while start < end:
+            stop = min(end, start + BLOCK_BYTES)
+            with self._errors("cannot read", name):
+                block = bytes(_patiently(functools.partial(self._range, name, start, stop, etag)))
+            if not block:
+                raise InputChangedError(f"{self.where(name)} has become shorter than when it was planned")
+            start += len(block)
+            yield block
+
+    def _range(self, name: str, start: int, stop: int, etag: str | None) -> "Bytes":
+        options: GetOptions = {"range": (start, stop), "if_match": etag}
+        return obstore.get(self._store, name, options=options).bytes()
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object, over an older one if there is one."""
+        with self._errors("cannot write", name):
+            _patiently(lambda: obstore.put(self._store, name, data, use_multipart=False))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write an object only if there is none of that name; False if there is."""
+        with self._errors("cannot write", name):
+            try:
+                obstore.put(self._store, name, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of that name."""
+        try:
+            self.info(name)
+        except StoreMissingError:
+            return False
+        return True
+
+    def names(self, prefix: str) -> list[str]:
+        """Names of all objects below a prefix, sorted."""
+        with self._errors("cannot list", prefix):
+            return sorted(meta["path"] for page in obstore.list(self._store, prefix) for meta in page)
+
+    @contextlib.contextmanager
+    def writer(self, name: str) -> Iterator[IO[bytes]]:
+        """A new object, written bit by bit; it appears under its name when the block ends without an error."""
+        with self._errors("cannot write", name):
+            writer = obstore.open_writer(self._store, name, buffer_size=8 << 20)
+            yield writer  # type: ignore[misc]  # has write(), which is all that is used
+            writer.close()
+
+    def where(self, name: str) -> str:
+        """The object as the user knows it: a path for local folders."""
+        return str(local_path(f"{self.uri}/") / name)
+
+    @contextlib.contextmanager
+    def _errors(self, what: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except PreconditionError as error:
+            raise InputChangedError(
+                f"{self.where(name)} has changed since it was planned; put the planned version back, or start over"
+            ) from error
+        except (BaseError, OSError) as error:
+            raise _store_error(error, f"{what} {self.where(name)}") from error
+
+
+def local_path(uri: str) -> Path:
+    """The path of a file:// URI. Raises InputError for other schemes."""
+    parts = urllib.parse.urlsplit(uri)
+    if parts.scheme != "file":
+        raise InputError(f"{uri} is not supported: give a path or a file:// URI")
+    return Path(urllib.parse.unquote(parts.path))
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """A URI of an object as the URI of its folder and its name."""
+    path = local_path(uri)
+    return path.parent.as_uri(), path.name
+
+
+def _patiently(operation: Callable[[], T]) -> T:
+    """Try again a few times when the failure may pass; a full or missing place does not."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_may_pass),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+        stop=tenacity.stop_after_attempt(_TRIES),
+        reraise=True,
+    )
+    return retrying(operation)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return type(error) is GenericError and _errno(error) not in _LASTING
+
+
+def _errno(error: BaseException) -> int | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else None
+
+
+def _store_error(error: BaseException, what: str) -> StoreError:
+    number = _errno(error)
+    if isinstance(error, FileNotFoundError | NotFoundError):
+        return StoreMissingError(f"{what}: there is no such file")
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFullError(f"{what}: no space left; free some and run again, what was written so far is kept")
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM) or isinstance(error, PermissionDeniedError | PermissionError):
+        return StoreReadOnlyError(f"{what}: permission denied or read-only; give write access or another place")
+    reason = os.strerror(number) if number else str(error).partition("\n")[0]
+    return StoreError(f"{what}: {reason}")
