@@ -8,7 +8,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal, NoReturn
 
-import click
 import typer
 
 from llmbatch_cli.manifest import read_job
@@ -61,16 +60,20 @@ def run(
     Exit codes: 0 all items succeeded · 3 finished, some items failed · 1 stopped before the end ·
     2 manifest or input is wrong · 130 interrupted.
     """
-    from llmbatch_cli.running.display import make_display
+    from llmbatch_cli.running.display import INTERRUPTED, make_display
     from llmbatch_cli.running.run import LocalRun
 
     job = read_job(manifest, state)
     display = make_display(output)
     try:
         code = LocalRun(job, workers, display).run()
-    except (LLMBatchError, KeyboardInterrupt):
+    except LLMBatchError:
         display.close(None)
         raise
+    except KeyboardInterrupt:  # between the stages; while shards run, the run itself sees the signal
+        display.close(None)
+        display.say(INTERRUPTED)
+        code = Exit.INTERRUPTED
     raise typer.Exit(code)
 
 
@@ -95,16 +98,10 @@ def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        sys.exit(app(standalone_mode=False))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(Exit.INVALID)
+        app()
     except LLMBatchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(exit_for(error))
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
-        sys.exit(Exit.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.usage import Usage
 from llmbatch_worker.planning.planner import Planned
+from llmbatch_worker.store import readable_uri
 
 _GUESSED_OUTPUT_TOKENS = 256
 
@@ -20,7 +21,7 @@ def plan_report(job: Job, planned: Planned) -> dict[str, Any]:
     question = planned.first_question
     return {
         "name": job.batch.metadata.name,
-        "input": {"uri": plan.input.uri, "format": plan.input.format.value, "bytes": plan.input.size},
+        "input": {"uri": readable_uri(plan.input.uri), "format": plan.input.format.value, "bytes": plan.input.size},
         "items": plan.items,
         "fields": plan.input.fields,
         "shards": len(plan.shards),

@@ -40,6 +40,8 @@ class NoResponse:
     category: Category
     """timeout or connection."""
     message: str
+    was_sent: bool = True
+    """The endpoint may have seen the request; False only if no connection could be made."""
 
 
 class Client:
@@ -84,15 +86,19 @@ class Client:
                 content = await response.aread()
         except TimeoutError:
             return NoResponse(Category.TIMEOUT, f"no answer within {self._timeout_s:g} s")
+        except httpx.ConnectError as error:
+            return NoResponse(Category.CONNECTION, self._describe(error), was_sent=False)
         except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             return NoResponse(Category.CONNECTION, self._describe(error))
         latency_s = time.perf_counter() - started
         return Response(response.status_code, response.headers, self._without_key(content, response), latency_s)
 
     def _describe(self, error: Exception) -> str:
-        host = urlsplit(self._url).netloc
-        reason = str(error.__cause__ or error) or type(error).__name__
-        return self._hide(f"connection to {host} failed: {reason}")
+        host, cause = urlsplit(self._url).netloc, error.__cause__ or error
+        if isinstance(cause, aiohttp.ClientConnectorError) and cause.os_error.errno:
+            number = cause.os_error.errno  # name look-ups have negative ones, and words of their own
+            return f"cannot connect to {host}: {os.strerror(number) if number > 0 else cause.os_error.strerror}"
+        return self._hide(f"connection to {host} failed: {str(cause) or type(cause).__name__}")
 
     def _without_key(self, content: bytes, response: httpx.Response) -> bytes:
         """Endpoints echo a wrong key in their error; it must not reach a file."""

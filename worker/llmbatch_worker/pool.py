@@ -52,6 +52,8 @@ class Pool:
     """Told of a failure on which the batch stops."""
     stop: StopReason | None = None
     """Why nothing new is sent."""
+    _is_reachable: bool = False
+    """The endpoint has answered something."""
     _waiting: list[tuple[float, int, Work]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
     _flying: set[asyncio.Task[None]] = field(default_factory=set)
@@ -142,10 +144,13 @@ class Pool:
         finally:
             self.gate.leave(passed)
         match response:
-            case NoResponse(category, message):
-                self.gate.refused(passed, pushed_back=category is Category.TIMEOUT)
-                self._fail(work, Failure(category, message), None)
+            case NoResponse(category, message, was_sent):
+                self.gate.refused(passed, pushed_back=category is Category.TIMEOUT or not was_sent)
+                if not was_sent:
+                    self.gate.close_for(self.spec.retry.initial_seconds)
+                self._fail(work, Failure(category, message), None, is_blameless=not was_sent)
             case Response():
+                self._is_reachable = True
                 self._judge(work, question, passed, response)
 
     def _judge(self, work: Work, question: Question, passed: Pass, response: Response) -> None:
@@ -158,29 +163,30 @@ class Pool:
             self.gate.refused(passed, pushed_back=verdict.category in THROTTLED)
         self.gate.close_for(exhausted_s(response.headers, time.time()))
         if isinstance(verdict, Failure):
-            self._fail(work, verdict, response)
+            self._fail(work, verdict, response, is_blameless=verdict.category in THROTTLED)
             return
         request_id = response.headers.get("x-request-id")
         record = result_record(work, verdict, response.latency_s, self.form, request_id)
         self.recorder.add(work.shard, record)
 
-    def _fail(self, work: Work, failure: Failure, response: Response | None) -> None:
-        """Decide what becomes of an item whose attempt failed."""
-        is_throttled = failure.category in THROTTLED
-        work.throttled += is_throttled
+    def _fail(self, work: Work, failure: Failure, response: Response | None, *, is_blameless: bool) -> None:
+        """Decide what becomes of an item whose attempt failed; `is_blameless` if the endpoint did not look at it."""
+        work.blameless += is_blameless
         work.rejected += failure.answer is not None
         asked_s = retry_after_s(response.headers, time.time()) if response is not None else None
-        if asked_s is not None and is_throttled:
+        if asked_s is not None and failure.category in THROTTLED:
             self.gate.close_for(asked_s)
         step = after_failure(
             failure.category,
             attempts=work.attempts,
-            throttled=work.throttled,
+            blameless=work.blameless if self._is_reachable else 0,
             policy=self.spec.retry,
             stop_on=tuple(self.spec.failure_policy.stop_on),
             retry_after_s=asked_s,
             chance=random.random(),
         )
+        if isinstance(step, GiveUp) and not self._is_reachable:
+            step = StopBatch()
         wait_s = step.after_s if isinstance(step, Again) else None
         self.emit(AttemptFailed(work.shard, work.item_id, failure.category, failure.message, work.attempts, wait_s))
         match step:

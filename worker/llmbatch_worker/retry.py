@@ -9,7 +9,7 @@ THROTTLED = frozenset({Category.RATE_LIMITED, Category.OVERLOADED})
 """The endpoint had no room: nothing is wrong with the item."""
 
 PATIENCE = 10
-"""Throttled attempts count only a tenth, so that a busy endpoint does not use up an item's attempts."""
+"""Blameless attempts count only a tenth, so that a busy or absent endpoint does not use up an item's attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ def after_failure(
     category: Category,
     *,
     attempts: int,
-    throttled: int,
+    blameless: int,
     policy: Retry,
     stop_on: tuple[Category, ...],
     retry_after_s: float | None,
     chance: float,
 ) -> Again | GiveUp | StopBatch:
-    """The next step of an item that has failed `attempts` times, `throttled` of these by throttling.
+    """The next step of an item that has failed `attempts` times, `blameless` of these through no fault of its own.
 
     `chance` is from 0 to 1. The wait is half fixed and half random, so that items which failed together do not come
     back together: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter ("equal jitter").
@@ -50,8 +50,8 @@ def after_failure(
         case Rule.GIVE_UP:
             return GiveUp()
         case Rule.RETRY:
-            counted = attempts - throttled
-            if counted >= policy.max_attempts or throttled >= policy.max_attempts * PATIENCE:
+            counted = attempts - blameless
+            if counted >= policy.max_attempts or blameless >= policy.max_attempts * PATIENCE:
                 return GiveUp()
             doubled = policy.initial_seconds * 2.0 ** min(attempts - 1, 30)
             wait = min(policy.max_seconds, doubled) * (0.5 + chance / 2)

@@ -91,7 +91,9 @@ class Store:
             yield block
 
     def _range(self, name: str, start: int, stop: int, etag: str | None) -> "Bytes":
-        options: GetOptions = {"range": (start, stop), "if_match": etag}
+        options: GetOptions = {"range": (start, stop)}
+        if etag is not None:
+            options["if_match"] = etag
         return obstore.get(self._store, name, options=options).bytes()
 
     def put(self, name: str, data: bytes) -> None:
@@ -151,6 +153,11 @@ def local_path(uri: str) -> Path:
     if parts.scheme != "file":
         raise InputError(f"{uri} is not supported: give a path or a file:// URI")
     return Path(urllib.parse.unquote(parts.path))
+
+
+def readable_uri(uri: str) -> str:
+    """A URI as a person writes it: a path for local files."""
+    return str(local_path(uri)) if uri.startswith("file:") else uri
 
 
 def split_uri(uri: str) -> tuple[str, str]:

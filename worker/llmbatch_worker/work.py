@@ -25,8 +25,8 @@ class Work:
     item_id: str
     item: Item
     attempts: int = 0
-    throttled: int = 0
-    """Attempts that failed only because the endpoint had no room."""
+    blameless: int = 0
+    """Attempts that failed only because the endpoint had no room, or was not to be reached."""
     rejected: int = 0
     """Whole answers that were not accepted."""
     first_attempt_at: float | None = None

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TextIO
 
 from llmbatch_cli.running.snapshot import Snapshot
 
+INTERRUPTED = "interrupted; what was answered is kept. Run the same command again to go on"
 _LINE_EVERY_S = 5.0
 
 

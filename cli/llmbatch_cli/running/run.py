@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from llmbatch_cli.running.display import Display
+from llmbatch_cli.running.display import INTERRUPTED, Display
 from llmbatch_cli.running.links import ShardQueue
 from llmbatch_cli.running.snapshot import Snapshot, Speedometer, snapshot
 from llmbatch_cli.running.state import plan_or_continue
@@ -49,14 +49,13 @@ class LocalRun:
         )
         if asyncio.run(self._run_shards(plan, coordinator)):
             self.display.close(None)
-            self.display.say("interrupted; what was answered is kept. Run the same command again to go on")
+            self.display.say(INTERRUPTED)
             return Exit.INTERRUPTED
         summary = self._finalize(plan, coordinator)
         self.display.close(summary)
         return _EXITS[summary["phase"]]
 
     def _plan(self) -> Plan:
-        self.display.update(Snapshot("planning", 0))
         plan, planned = plan_or_continue(
             self.job, self.workers, lambda items: self.display.update(Snapshot("planning", 0, succeeded=items))
         )

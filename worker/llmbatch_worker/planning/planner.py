@@ -85,8 +85,8 @@ def _read(table: Table, survey: Survey, name: str, on_items: Callable[[int], Non
             ids.add(_id_of(row, id_field, name))
         marks.add(row.start)
         survey.add(row.item, row.end - row.start, name, row.line)
-        if number % _TELL_EVERY_ITEMS == 0:
-            on_items(number)
+        if number % _TELL_EVERY_ITEMS == _TELL_EVERY_ITEMS - 1:
+            on_items(number + 1)
     return marks, ids
 
 
