@@ -1,0 +1,17 @@
+"""The engine: plans an input, works on shards, finalizes. Knows nothing of Kubernetes.
+
+    planning/     one pass over the input: check, count, cut into shards      inputs/     bytes to items
+    finalizing/   parts to outputs, and the proof that nothing is missing     store.py    objects by name
+
+A shard is worked on by these, in the order in which an item meets them:
+
+    engine.py     puts the parts together, ends them in order
+    feed.py       items that still need an answer, read ahead                 shardlog.py what is written of a shard
+    pool.py       requests in flight, retries, what becomes of a failure      retry.py    whether to ask again (pure)
+    asking.py     item to request     templates.py  schema.py  apis.py (pure)
+    limits/       how fast and how much at once                               client.py   HTTP
+    classify.py   response to answer or failure (pure)                        work.py     the item's record (pure)
+    recorder.py   records to parts                                            events.py   what happened, for listeners
+    link.py       the conversation with the coordinator                       progress_keeper.py  counts, from events
+    pipe.py  __main__.py   the engine as a process of its own
+"""
