@@ -3,7 +3,6 @@
 A local run calls it directly or through pipes; the operator will serve it over HTTPS.
 """
 
-import math
 from dataclasses import dataclass, field
 
 from llmbatch_contract.categories import Category
@@ -26,7 +25,7 @@ def failures_exceed_policy(policy: FailurePolicy, totals: Totals) -> StopReason 
     sample = totals.samples.get(category)
     detail = f" (item {sample.item_id}: {sample.message})" if sample else ""
     message = (
-        f"{failed} of {answered} answered items failed ({percent:.0f} %), more than maxFailurePercent "
+        f"{failed} of {answered} answered items failed ({percent:.1f} %), more than maxFailurePercent "
         f"{policy.max_failure_percent:g} allows; mostly {category}, {count} times{detail}"
     )
     return StopReason(category=category, message=message)
@@ -37,7 +36,6 @@ class _Worker:
     demand: Demand = Demand()
     grant: Grant = Grant()
     in_flight: int = 0
-    backoff_until: float = 0
 
 
 @dataclass
@@ -50,6 +48,7 @@ class Coordinator:
     stop: StopReason | None = None
     paused: bool = False
     _workers: dict[str, _Worker] = field(default_factory=dict)
+    _backoff_until: float = float("-inf")
     _ledgers: dict[str, Ledger] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,16 +61,16 @@ class Coordinator:
         """Take in a report, at `now` seconds of a monotonic clock, and say what its sender shall do."""
         for shard in report.shards:
             self.progress.merge(shard)
+        self._backoff_until = max(self._backoff_until, now + report.backoff_seconds)
         self.stop = self.stop or report.stop or failures_exceed_policy(self.policy, self.progress.totals())
         if report.leaving:
             self.lost(report.worker)
             return Reply(command=self._command())
         worker = self._workers.setdefault(report.worker, _Worker())
         worker.demand, worker.in_flight = report.demand, report.in_flight
-        worker.backoff_until = now + report.backoff_seconds
         worker.grant = self._next_grant(report.worker, worker.grant, report.holds)
-        backoff = max(w.backoff_until for w in self._workers.values()) - now
-        return Reply(command=self._command(), grant=worker.grant, backoff_seconds=max(0.0, backoff))
+        backoff = max(0.0, self._backoff_until - now)
+        return Reply(command=self._command(), grant=worker.grant, backoff_seconds=backoff)
 
     def lost(self, worker: str) -> None:
         """A worker has gone for certain: its shares are free."""
@@ -98,8 +97,8 @@ class Coordinator:
 
     def _share(self, dimension: str, name: str, number: int, holds: int) -> float:
         demands = {n: _demand(w.demand, dimension) for n, w in self._workers.items()}
-        share = self._ledgers[dimension].grant(name, number, holds, demands)
-        return math.floor(share) if share >= 1 or dimension == "concurrency" else share
+        in_use = self._workers[name].in_flight if dimension == "concurrency" else 0
+        return self._ledgers[dimension].grant(name, number, holds, demands, in_use)
 
 
 _DIMENSIONS = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "concurrency")

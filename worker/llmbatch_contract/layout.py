@@ -1,7 +1,7 @@
 """Names of the working objects in a store. `docs/store.md` describes them.
 
 plan.json                           the plan: shards, counts, digest
-input.jsonl                         the items, where the input itself has no byte ranges (inline, gzip)
+input                               the items, where the input itself has no byte ranges (inline, gzip)
 shards/00012/claim-0003             attempt 3 took shard 12 (create-if-absent)
 shards/00012/sent-0003-00004096     attempt 3 may have sent the shard's first 4,096 items
 shards/00012/stop-0003              attempt 3 stopped in order
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 PLAN = "plan.json"
 UNPACKED_INPUT = "input"
 
-_PART = re.compile(r"part-(\d+)-(\d+)\.jsonl$")
-_CLAIM = re.compile(r"claim-(\d+)$")
-_SENT = re.compile(r"sent-(\d+)-(\d+)$")
-_STOP = re.compile(r"stop-(\d+)$")
+_PART = re.compile(r"(?:^|/)part-(\d+)-(\d+)\.jsonl$")
+_CLAIM = re.compile(r"(?:^|/)claim-(\d+)$")
+_SENT = re.compile(r"(?:^|/)sent-(\d+)-(\d+)$")
+_STOP = re.compile(r"(?:^|/)stop-(\d+)$")
 
 
 def shard_prefix(shard: int) -> str:

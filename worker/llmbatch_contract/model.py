@@ -33,3 +33,9 @@ class Model(BaseModel):
     def load(cls, data: bytes) -> Self:
         """Read what `dump_json` wrote. Raises pydantic.ValidationError."""
         return cls.model_validate_json(data)
+
+
+class SpecModel(Model):
+    """A part of what users write: values must have their very type."""
+
+    model_config = ConfigDict(strict=True)

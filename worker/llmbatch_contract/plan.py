@@ -28,7 +28,7 @@ class PlannedInput(Model):
     """For messages: the file as the user knows it, or `spec.input.items`."""
     unpacked: bool
     """The bytes are in the working store (`input`), not at `uri`."""
-    etag: str | None
+    etag: str | None = None
     """Version of the object that shards read; None where the store has none."""
     size: int
     """Bytes that shards read, unpacked."""
@@ -84,4 +84,4 @@ def changed_fields(before: Any, after: Any, path: str = "") -> list[str]:
             for name in names
             for changed in changed_fields(before.get(name), after.get(name), f"{path}.{name}" if path else name)
         ]
-    return [] if before == after else [path]
+    return [] if type(before) is type(after) and before == after else [path]

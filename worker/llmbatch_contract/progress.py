@@ -38,7 +38,12 @@ class ShardProgress(Model):
     samples: dict[Category, Sample] = Field(default_factory=dict)
     unwritten_succeeded: int = 0
     """Answered, but not yet written down: for decisions that cannot wait, not for showing."""
-    unwritten_failed: int = 0
+    unwritten_errors: dict[Category, int] = Field(default_factory=dict)
+
+    @property
+    def unwritten_failed(self) -> int:
+        """Failed, but not yet written down."""
+        return sum(self.unwritten_errors.values())
 
     @property
     def is_done(self) -> bool:
@@ -49,8 +54,9 @@ class ShardProgress(Model):
         """Whether this is the later word on the same shard."""
         return self._age() >= other._age()
 
-    def _age(self) -> tuple[int, int, int]:
-        return (self.succeeded + self.failed, self.attempt, self.unwritten_succeeded + self.unwritten_failed)
+    def _age(self) -> tuple[int, ...]:
+        unwritten = self.unwritten_succeeded + self.unwritten_failed
+        return (self.succeeded + self.failed, self.attempt, unwritten, self.retries, self.resent)
 
 
 @dataclass
@@ -62,7 +68,7 @@ class Totals:
     retries: int = 0
     resent: int = 0
     unwritten_succeeded: int = 0
-    unwritten_failed: int = 0
+    unwritten_errors: dict[Category, int] = field(default_factory=dict)
     usage: Usage = Usage()
     latency: Latencies = field(default_factory=dict)
     errors: dict[Category, int] = field(default_factory=dict)
@@ -80,17 +86,28 @@ class Totals:
         self.retries += part.retries
         self.resent += part.resent
         self.unwritten_succeeded += part.unwritten_succeeded
-        self.unwritten_failed += part.unwritten_failed
         self.usage += part.usage
         merge_latencies(self.latency, part.latency)
-        for category, count in part.errors.items():
-            self.errors[category] = self.errors.get(category, 0) + count
+        _add_counts(self.errors, part.errors)
+        _add_counts(self.unwritten_errors, part.unwritten_errors)
         for category, sample in part.samples.items():
             self.samples.setdefault(category, sample)
 
+    @property
+    def unwritten_failed(self) -> int:
+        """Failed, but not yet written down."""
+        return sum(self.unwritten_errors.values())
+
     def top_errors(self, most: int = 5) -> list[tuple[Category, int]]:
-        """The commonest categories and their counts."""
-        return sorted(self.errors.items(), key=lambda e: (-e[1], e[0]))[:most]
+        """The commonest categories and their counts, unwritten ones included."""
+        counts = dict(self.errors)
+        _add_counts(counts, self.unwritten_errors)
+        return sorted(counts.items(), key=lambda e: (-e[1], e[0]))[:most]
+
+
+def _add_counts(sums: dict[Category, int], more: dict[Category, int]) -> None:
+    for category, count in more.items():
+        sums[category] = sums.get(category, 0) + count
 
 
 class BatchProgress:

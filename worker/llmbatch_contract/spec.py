@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from llmbatch_contract.categories import STOPS_BY_DEFAULT, Category
-from llmbatch_contract.model import Model
+from llmbatch_contract.model import SpecModel
 from llmbatch_contract.usage import Pricing
 
 API_VERSION = "llmbatch.dev/v1alpha1"
 KIND = "LLMBatch"
 
-_DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 class Api(StrEnum):
@@ -60,7 +60,7 @@ class OutputFormat(StrEnum):
 
 
 def _http_url(value: str) -> str:
-    if not re.match(r"https?://[^/\s]+", value):
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", value):
         raise ValueError("must start with http:// or https:// and name a host, as in https://api.openai.com/v1")
     return value.rstrip("/")
 
@@ -77,11 +77,18 @@ def _concurrency(value: object) -> object:
     raise ValueError("must be 'auto' or a whole number from 1 to 4096")
 
 
+def _content(value: object) -> object:
+    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, dict) for v in value)):
+        return value
+    raise ValueError("must be text, or a list of content parts such as {type: text, text: ...}")
+
+
 Url = Annotated[str, AfterValidator(_http_url)]
+Content = Annotated[str | list[dict[str, Any]], BeforeValidator(_content)]
 Concurrency = Annotated[int | Literal["auto"], BeforeValidator(_concurrency)]
 
 
-class SecretKey(Model):
+class SecretKey(SpecModel):
     """One key of a Secret."""
 
     name: str = Field(min_length=1, description="Name of the Secret, in the namespace of the batch.")
@@ -93,7 +100,7 @@ class SecretKey(Model):
         return re.sub(r"[^A-Z0-9]+", "_", f"{self.name}_{self.key}".upper())
 
 
-class Limits(Model):
+class Limits(SpecModel):
     """Limits of an endpoint, shared by all workers of a batch."""
 
     requests_per_minute: float | None = Field(default=None, gt=0, description="Requests a minute.")
@@ -104,7 +111,7 @@ class Limits(Model):
     concurrency: int | None = Field(default=None, ge=1, description="Requests in flight at once, over all workers.")
 
 
-class Endpoint(Model):
+class Endpoint(SpecModel):
     """Where and how to reach the model."""
 
     url: Url = Field(description="Base URL of an OpenAI-style API, with `/v1`.")
@@ -130,7 +137,7 @@ class Endpoint(Model):
         return self
 
 
-class Input(Model):
+class Input(SpecModel):
     """Where the items are: exactly one of `items` and `uri`."""
 
     items: list[dict[str, Any]] | None = Field(default=None, description="The items themselves, for small batches.")
@@ -140,6 +147,7 @@ class Input(Model):
         description="A file, plain or gzip. In a local run a relative path is relative to the manifest.",
     )
     format: InputFormat = Field(
+        strict=False,
         default=InputFormat.AUTO,
         description="`auto` looks at name and content. `openai` is the input file of the OpenAI Batch API.",
     )
@@ -166,19 +174,17 @@ class Input(Model):
         return self
 
 
-class Message(Model):
+class Message(SpecModel):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"] = Field(description="Who says it.")
-    content: str | list[dict[str, Any]] = Field(
-        description="Text, or a list of content parts; every text in it is a template."
-    )
+    content: Content = Field(description="Text, or a list of content parts; every text in it is a template.")
 
 
-class Request(Model):
+class Request(SpecModel):
     """What to ask about each item. Texts are Jinja templates over the item's fields."""
 
-    api: Api = Field(default=Api.CHAT, description="Which API to call.")
+    api: Api = Field(strict=False, default=Api.CHAT, description="Which API to call.")
     system: str | None = Field(
         default=None, description="Template of the system message (`instructions` in responses)."
     )
@@ -215,7 +221,7 @@ class Request(Model):
         return self
 
 
-class Retry(Model):
+class Retry(SpecModel):
     """How often and how patiently to ask again."""
 
     max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts an item gets, the first included.")
@@ -223,7 +229,7 @@ class Retry(Model):
     max_seconds: float = Field(default=60, gt=0, le=3600, description="The longest wait of the doubling.")
 
 
-class FailurePolicy(Model):
+class FailurePolicy(SpecModel):
     """When to stop rather than to go on failing."""
 
     max_failure_percent: float | None = Field(
@@ -233,13 +239,13 @@ class FailurePolicy(Model):
         description="Stop when more than this share of the answered items has failed.",
     )
     min_items: int = Field(default=100, ge=1, description="Items to wait for before `maxFailurePercent` counts.")
-    stop_on: list[Category] = Field(
+    stop_on: list[Annotated[Category, Field(strict=False)]] = Field(
         default_factory=lambda: list(STOPS_BY_DEFAULT),
         description="Categories of which a single failure stops the batch.",
     )
 
 
-class Output(Model):
+class Output(SpecModel):
     """Where and how results are written."""
 
     uri: str | None = Field(
@@ -248,6 +254,7 @@ class Output(Model):
         description="A folder for results, errors.jsonl and summary.json. Unset: `NAME-output` beside the manifest.",
     )
     format: OutputFormat = Field(
+        strict=False,
         default=OutputFormat.JSONL,
         description="`csv` has the input's columns and `ai_output`; `openai` is as the OpenAI Batch API writes it.",
     )
@@ -260,7 +267,7 @@ class Output(Model):
         return self
 
 
-class LLMBatchSpec(Model):
+class LLMBatchSpec(SpecModel):
     """What a batch is."""
 
     endpoint: Endpoint = Field(description="Where and how to reach the model.")
@@ -303,7 +310,7 @@ class LLMBatchSpec(Model):
         return self
 
 
-class Metadata(Model):
+class Metadata(SpecModel):
     """The part of Kubernetes' ObjectMeta that a manifest writes; the rest is passed over."""
 
     name: Annotated[str, AfterValidator(_dns_name)] = Field(description="Name of the batch.")
@@ -312,7 +319,7 @@ class Metadata(Model):
     annotations: dict[str, str] = Field(default_factory=dict, description="Annotations.")
 
 
-class LLMBatch(Model):
+class LLMBatch(SpecModel):
     """One batch: items, a question about each, and where the answers go."""
 
     api_version: Literal["llmbatch.dev/v1alpha1"] = Field(description="`llmbatch.dev/v1alpha1`.")

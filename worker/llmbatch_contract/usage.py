@@ -5,12 +5,12 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from llmbatch_contract.model import Model
+from llmbatch_contract.model import SpecModel
 
 _MILLION = 1_000_000
 
 
-class Pricing(Model):
+class Pricing(SpecModel):
     """Prices per million tokens, in any one currency."""
 
     input_per_million: float = Field(ge=0, description="Price of a million prompt tokens.")

@@ -34,7 +34,7 @@ def check_manifest(document: object, source: str, line_of: dict[Location, int] |
         raise ManifestError(source, (problem,))
     assert isinstance(document, dict)
     try:
-        return LLMBatch.model_validate(_without_server_fields(document))
+        return LLMBatch.model_validate(_without_server_fields(document), by_alias=True, by_name=False)
     except ValidationError as error:
         found = [_problem(e, document, lines) for e in error.errors(include_url=False)]
         raise ManifestError(source, tuple(dict.fromkeys(found))) from error
@@ -59,7 +59,7 @@ def _without_server_fields(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problem(error: ErrorDetails, document: object, lines: dict[Location, int]) -> Problem:
-    location = tuple(part for part in error["loc"] if part not in ("int", "literal['auto']"))
+    location = tuple(part for part in error["loc"] if part != "[key]")
     message = _sentence(error, location)
     if error["type"] == "value_error" and ": " in message:  # a rule over several fields names the field first
         field, _, rest = message.partition(": ")
@@ -99,8 +99,16 @@ def _sentence(error: ErrorDetails, location: Location) -> str:
             return f"must hold fields, not {given}"
         case "list_type":
             return f"must be a list, not {given}"
-        case "string_type":
+        case "string_type" if isinstance(error["input"], bool | int | float):
             return f"must be text, not {given}; put quotes around it"
+        case "string_type":
+            return f"must be text, not {given}"
+        case "invalid_key":
+            return "names must be text; put quotes around them"
+        case "string_too_long":
+            return f"must be at most {context['max_length']} character long, not {given}"
+        case "finite_number":
+            return "must be a finite number"
         case "int_type" | "int_parsing" | "int_from_float":
             return f"must be a whole number, not {given}"
         case "float_type" | "float_parsing":
@@ -108,19 +116,25 @@ def _sentence(error: ErrorDetails, location: Location) -> str:
         case "bool_type" | "bool_parsing":
             return f"must be true or false, not {given}"
         case "greater_than":
-            return f"must be more than {context['gt']:g}, not {given}"
+            return f"must be more than {_number(context['gt'])}, not {given}"
         case "greater_than_equal":
-            return f"must be at least {context['ge']:g}, not {given}"
+            return f"must be at least {_number(context['ge'])}, not {given}"
         case "less_than_equal":
-            return f"must be at most {context['le']:g}, not {given}"
+            return f"must be at most {_number(context['le'])}, not {given}"
         case "string_too_short" | "too_short":
             return "must not be empty"
         case _:
             return f"{error['msg'][:1].lower()}{error['msg'][1:]}, not {given}"
 
 
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"
+
+
 def _short(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
+    """The value as it stands in YAML."""
+    text = repr(value) if isinstance(value, str) else "null" if value is None else str(value)
+    text = text.lower() if isinstance(value, bool) else text
     return text if len(text) <= 60 else text[:57] + "..."
 
 

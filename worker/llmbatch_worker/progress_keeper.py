@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from llmbatch_contract.categories import Category
 from llmbatch_contract.progress import ShardProgress, Totals
+from llmbatch_contract.records import Record
 from llmbatch_worker.events import Event, ItemDone, PartWritten, ShardDone, ShardOpened
 
 
@@ -11,7 +13,20 @@ class _Shard:
     opened: ShardProgress
     written: Totals = field(default_factory=Totals)
     unwritten_succeeded: int = 0
-    unwritten_failed: int = 0
+    unwritten_errors: dict[Category, int] = field(default_factory=dict)
+
+    def add_unwritten(self, record: Record) -> None:
+        if "error" in record:
+            category = Category(record["error"]["category"])
+            self.unwritten_errors[category] = self.unwritten_errors.get(category, 0) + 1
+        else:
+            self.unwritten_succeeded += 1
+
+    def add_written(self, tally: Totals) -> None:
+        self.written.add(tally)
+        self.unwritten_succeeded -= tally.succeeded
+        for category, count in tally.errors.items():
+            self.unwritten_errors[category] -= count
 
     def progress(self) -> ShardProgress:
         return self.opened.model_copy(
@@ -24,7 +39,7 @@ class _Shard:
                 "errors": dict(self.written.errors),
                 "samples": dict(self.written.samples),
                 "unwritten_succeeded": self.unwritten_succeeded,
-                "unwritten_failed": self.unwritten_failed,
+                "unwritten_errors": dict(self.unwritten_errors),
             }
         )
 
@@ -42,14 +57,9 @@ class ProgressKeeper:
                 self._shards[progress.shard] = shard = _Shard(progress)
                 shard.written.add(progress)
             case ItemDone(number, record):
-                failed = "error" in record
-                self._shards[number].unwritten_failed += failed
-                self._shards[number].unwritten_succeeded += not failed
+                self._shards[number].add_unwritten(record)
             case PartWritten(number, tally=tally):
-                shard = self._shards[number]
-                shard.written.add(tally)
-                shard.unwritten_failed -= tally.failed
-                shard.unwritten_succeeded -= tally.succeeded
+                self._shards[number].add_written(tally)
             case ShardDone(number):
                 self._done.add(number)
 

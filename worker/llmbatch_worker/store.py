@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 import tenacity
@@ -45,6 +45,7 @@ _TRIES = 4
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
 
 T = TypeVar("T")
+Write = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Store:
     def __init__(self, uri: str, *, create: bool = True) -> None:
         self.uri = uri.rstrip("/")
         path = local_path(uri)
+        if path.exists() and not path.is_dir():
+            raise StoreError(f"cannot open the folder {path}: it is a file")
         if not create and not path.is_dir():
             raise StoreMissingError(f"{path} is not a folder")
         try:
@@ -69,10 +72,17 @@ class Store:
             raise _store_error(error, f"cannot open the folder {path}") from error
 
     def info(self, name: str) -> ObjectInfo:
-        """Size and version of an object."""
+        """Size and version of an object. A folder, pipe or device in its place is an error, not a wait for ever."""
+        self._check_file(name)
         with self._errors("cannot read", name):
             meta = obstore.head(self._store, name)
         return ObjectInfo(meta["size"], meta["e_tag"])
+
+    def _check_file(self, name: str) -> None:
+        path = Path(self.where(name))
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise StoreError(f"cannot read {path}: it is {kind}; give a file")
 
     def read(self, name: str) -> bytes:
         """A whole object."""
@@ -85,8 +95,6 @@ class Store:
             stop = min(end, start + BLOCK_BYTES)
             with self._errors("cannot read", name):
                 block = bytes(_patiently(functools.partial(self._range, name, start, stop, etag)))
-            if not block:
-                raise InputChangedError(f"{self.where(name)} has become shorter than when it was planned")
             start += len(block)
             yield block
 
@@ -94,7 +102,12 @@ class Store:
         options: GetOptions = {"range": (start, stop)}
         if etag is not None:
             options["if_match"] = etag
-        return obstore.get(self._store, name, options=options).bytes()
+        try:
+            return obstore.get(self._store, name, options=options).bytes()
+        except GenericError:
+            if self.info(name).size < stop:
+                raise InputChangedError(f"{self.where(name)} has become shorter than when it was planned") from None
+            raise
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object, over an older one if there is one."""
@@ -124,11 +137,17 @@ class Store:
             return sorted(meta["path"] for page in obstore.list(self._store, prefix) for meta in page)
 
     @contextlib.contextmanager
-    def writer(self, name: str) -> Iterator[IO[bytes]]:
-        """A new object, written bit by bit; it appears under its name when the block ends without an error."""
+    def writer(self, name: str) -> Iterator[Write]:
+        """A function that writes a new object bit by bit; the object appears when the block ends without an error."""
         with self._errors("cannot write", name):
             writer = obstore.open_writer(self._store, name, buffer_size=8 << 20)
-            yield writer  # type: ignore[misc]  # has write(), which is all that is used
+
+        def write(data: bytes) -> None:
+            with self._errors("cannot write", name):
+                writer.write(data)
+
+        yield write
+        with self._errors("cannot write", name):
             writer.close()
 
     def where(self, name: str) -> str:
@@ -143,16 +162,15 @@ class Store:
             raise InputChangedError(
                 f"{self.where(name)} has changed since it was planned; put the planned version back, or start over"
             ) from error
-        except (BaseError, OSError) as error:
+        except (BaseError, OSError, ValueError) as error:
             raise _store_error(error, f"{what} {self.where(name)}") from error
 
 
 def local_path(uri: str) -> Path:
     """The path of a file:// URI. Raises InputError for other schemes."""
-    parts = urllib.parse.urlsplit(uri)
-    if parts.scheme != "file":
+    if not uri.startswith("file:///"):
         raise InputError(f"{uri} is not supported: give a path or a file:// URI")
-    return Path(urllib.parse.unquote(parts.path))
+    return Path(urllib.parse.unquote(uri.removeprefix("file://")))
 
 
 def readable_uri(uri: str) -> str:
@@ -196,5 +214,7 @@ def _store_error(error: BaseException, what: str) -> StoreError:
         return StoreFullError(f"{what}: no space left; free some and run again, what was written so far is kept")
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or isinstance(error, PermissionDeniedError | PermissionError):
         return StoreReadOnlyError(f"{what}: permission denied or read-only; give write access or another place")
+    if "/#" in str(error) or isinstance(error, ValueError):
+        return StoreError(f"{what}: names with control characters, or that end in # and digits, do not work; rename it")
     reason = os.strerror(number) if number else str(error).partition("\n")[0]
     return StoreError(f"{what}: {reason}")

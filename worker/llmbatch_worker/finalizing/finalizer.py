@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -18,7 +18,7 @@ from llmbatch_worker.finalizing.gathering import Gathered, Gatherer
 from llmbatch_worker.finalizing.outputs import OutputForm, output_form
 from llmbatch_worker.finalizing.summary import Outcome, Written, summarize
 from llmbatch_worker.inputs.reading import PlannedItems
-from llmbatch_worker.store import Store
+from llmbatch_worker.store import Store, Write
 from llmbatch_worker.work import count_record
 
 ERRORS_NAME = "errors.jsonl"
@@ -47,8 +47,8 @@ def finalize(
     items = PlannedItems(plan.input, spec.input.id_field, working)
     gatherer = Gatherer(working, items, stop=stop, now=now, with_items=form.needs_items)
     totals = Totals()
-    with output.writer(form.results_name) as results_file, output.writer(ERRORS_NAME) as errors_file:
-        results, errors = _Sink(results_file), _Sink(errors_file)
+    with output.writer(form.results_name) as write_result, output.writer(ERRORS_NAME) as write_error:
+        results, errors = _Sink(write_result), _Sink(write_error)
         results.write(form.header())
         next_number = 0
         for shard in plan.shards:
@@ -93,7 +93,7 @@ def _write_shard(
 class _Sink:
     """Counts and hashes what is written."""
 
-    file: IO[bytes]
+    write_out: Write
     records: int = 0
     size: int = 0
 
@@ -102,7 +102,7 @@ class _Sink:
 
     def write(self, data: bytes, records: int = 0) -> None:
         if data:
-            self.file.write(data)
+            self.write_out(data)
             self._sha256.update(data)
         self.records += records
         self.size += len(data)

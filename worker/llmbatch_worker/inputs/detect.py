@@ -2,9 +2,10 @@
 
 import orjson
 
+from llmbatch_contract.errors import InputError
 from llmbatch_contract.spec import InputFormat
 from llmbatch_worker.inputs.lines import UTF8_BOM
-from llmbatch_worker.inputs.openai_batch import looks_like_openai
+from llmbatch_worker.inputs.openai_batch import FIELDS, looks_like_openai
 
 _BY_SUFFIX = {
     ".jsonl": InputFormat.JSONL,
@@ -22,7 +23,7 @@ def is_gzip(head: bytes) -> bool:
 
 
 def detect_format(asked: InputFormat, name: str, head: bytes) -> InputFormat:
-    """The format of an input whose unpacked bytes begin with `head`; `asked` wins unless it is auto."""
+    """The format of an input that begins with `head`, unpacked; `asked` wins unless it is auto. Raises InputError."""
     if asked is not InputFormat.AUTO:
         return asked
     plain = name.lower().removesuffix(".gz")
@@ -30,6 +31,8 @@ def detect_format(asked: InputFormat, name: str, head: bytes) -> InputFormat:
     if named is InputFormat.CSV:
         return named
     first_line = head.removeprefix(UTF8_BOM).lstrip().partition(b"\n")[0]
+    if first_line.startswith(b"[") and named is None:
+        raise InputError(f"{name}: is one JSON list; write one object a line, as `jq -c .[]` does, and call it .jsonl")
     if named is None and not first_line.startswith(b"{"):
         return InputFormat.CSV
     return InputFormat.OPENAI if _is_openai(first_line) else InputFormat.JSONL
@@ -38,6 +41,6 @@ def detect_format(asked: InputFormat, name: str, head: bytes) -> InputFormat:
 def _is_openai(first_line: bytes) -> bool:
     try:
         first = orjson.loads(first_line)
-    except orjson.JSONDecodeError:
-        return False
+    except orjson.JSONDecodeError:  # longer than the head: look at what there is of it
+        return all(f'"{field}"'.encode() in first_line for field in FIELDS)
     return isinstance(first, dict) and looks_like_openai(first)

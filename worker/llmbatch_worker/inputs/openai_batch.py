@@ -38,8 +38,10 @@ def api_of(item: Item) -> Api:
 def _problem(item: Item) -> str | None:
     if item.get("method", "POST") != "POST":
         return f"method must be POST, not {item['method']!r}"
-    if item.get("url") not in _APIS:
-        return f"url must be one of {', '.join(_APIS)}, not {item.get('url', 'missing')!r}"
+    url = item.get("url")
+    if not isinstance(url, str) or url not in _APIS:
+        given = "missing" if url is None else f"{url!r}"
+        return f"url must be one of {', '.join(_APIS)}, not {given}"
     if not isinstance(item.get("body"), dict):
         return "body must be the JSON object of a request"
     if item["body"].get("stream"):

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import orjson
+
 from llmbatch_contract.errors import InputError
 from llmbatch_contract.records import Item
 
@@ -14,7 +16,7 @@ class Row(NamedTuple):
     start: int
     """Offset of its first byte."""
     end: int
-    """Offset after its last byte, its newline included."""
+    """Offset after its newline, also where the last line has none."""
     item: Item
 
 
@@ -29,4 +31,6 @@ def id_of(item: Item, id_field: str | None, number: int) -> str:
         return str(value)
     if id_field not in item:
         raise InputError(f"field {id_field} (the id) is missing; the item has {', '.join(item) or 'no fields'}")
-    raise InputError(f"field {id_field} (the id) must be text or a whole number, not {value!r}")
+    raise InputError(
+        f"field {id_field} (the id) must be text or a whole number, not {orjson.dumps(value).decode()[:60]}"
+    )

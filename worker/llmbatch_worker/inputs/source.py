@@ -51,8 +51,12 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _json_lines(items: list[dict[str, Any]]) -> Iterator[bytes]:
-    for item in items:
-        yield orjson.dumps(item) + b"\n"
+    for number, item in enumerate(items):
+        try:
+            line = orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE)
+        except orjson.JSONEncodeError as error:
+            raise InputError(f"{INLINE_NAME}[{number}]: cannot be written as JSON: {error}") from error
+        yield line
 
 
 def _gunzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
@@ -63,11 +67,13 @@ def _gunzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
             data = block
             while data:
                 if unpacker.eof:
+                    if not data.strip(b"\0"):  # padding after the last member
+                        break
                     unpacker = zlib.decompressobj(wbits=31)
                 if piece := unpacker.decompress(data, 4 << 20):
                     yield piece
                 data = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
     except zlib.error as error:
-        raise InputError(f"{name}: not valid gzip: {error}") from error
+        raise InputError(f"{name}: not valid gzip: {str(error).rpartition(': ')[2]}") from error
     if not unpacker.eof:
         raise InputError(f"{name}: the gzip file ends too early; is the upload complete?")

@@ -20,7 +20,7 @@ from llmbatch_worker.planning.ids import SeenIds, check_suspects
 from llmbatch_worker.planning.marks import Marks, shard_size
 from llmbatch_worker.planning.survey import Survey
 from llmbatch_worker.planning.table import Table, open_table
-from llmbatch_worker.store import Store
+from llmbatch_worker.store import Store, Write
 
 _TELL_EVERY_ITEMS = 20_000
 
@@ -55,7 +55,7 @@ def make_plan(
         blocks: Iterable[bytes] = digest
         if source.unpacked and store is not None:
             copy = stack.enter_context(store.writer(UNPACKED_INPUT))
-            blocks = _copied(digest, copy.write)
+            blocks = _copied(digest, copy)
         table = open_table(batch.spec.input, source.name, blocks)
         survey = Survey(Asker(batch.spec, table.format), fields=dict.fromkeys(table.columns))
         marks, ids = _read(table, survey, source.name, on_items)
@@ -135,7 +135,7 @@ class _Digest:
         return self._sha256.hexdigest()
 
 
-def _copied(blocks: Iterable[bytes], write: Callable[[bytes], int]) -> Iterator[bytes]:
+def _copied(blocks: Iterable[bytes], write: Write) -> Iterator[bytes]:
     for block in blocks:
         write(block)
         yield block

@@ -1,0 +1,425 @@
+"""The store on real folders, full disks and read-only places.
+
+Whatever could hang runs in a process of its own, with a time limit.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmbatch_contract.errors import (
+    InputChangedError,
+    InputError,
+    LLMBatchError,
+    StoreError,
+    StoreMissingError,
+)
+from llmbatch_worker.store import Store, local_path, split_uri
+
+_ODD_NAMES = [
+    *("a b.csv", " lead", "trail ", "100%.csv", "a%20b.csv", "a%2Fb", "a?b.csv", "a#b.csv", "a\\b.csv", "a*b", "~a"),
+    *("{a}", "[a]", "a|b", "a'b", 'a"b', "a:b", "a&b", "^a", "`a`", "<a>", ".hidden", "a..b", "...", "日本.jsonl"),
+    *("\u00e9.csv", "e\u0301.csv", "🙂.jsonl", "n" * 250),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path.as_uri())
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# Reading and writing
+
+
+def test_what_is_put_is_read_and_put_again_replaces_it(store: Store) -> None:
+    store.put("a/b", b"one")
+    assert store.read("a/b") == b"one"
+    store.put("a/b", b"")
+    assert (store.read("a/b"), store.info("a/b").size) == (b"", 0)
+
+
+def test_names_are_listed_sorted_below_their_prefix(store: Store) -> None:
+    for name in ("shards/00002/b", "shards/00001/z", "shards/00001/a", "plan.json"):
+        store.put(name, b"x")
+    assert store.names("shards/00001/") == ["shards/00001/a", "shards/00001/z"]
+    assert store.names("") == ["plan.json", "shards/00001/a", "shards/00001/z", "shards/00002/b"]
+    assert store.names("shards/00003/") == []
+
+
+def test_only_the_first_creates_an_object(store: Store) -> None:
+    assert store.create("claim", b"mine")
+    assert not store.create("claim", b"yours")
+    assert store.read("claim") == b"mine"
+
+
+def test_of_many_that_create_the_same_object_at_once_one_succeeds(store: Store) -> None:
+    start = threading.Barrier(8)
+
+    def create(number: int) -> bool:
+        start.wait(timeout=10)
+        return store.create("claim", str(number).encode())
+
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(create, range(8)))
+    assert created.count(True) == 1
+    assert store.read("claim") == str(created.index(True)).encode()
+    assert store.names("") == ["claim"]
+
+
+@pytest.mark.parametrize("name", _ODD_NAMES)
+def test_a_file_is_found_whatever_characters_its_name_has(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"hello")
+    folder, object_name = split_uri((tmp_path / name).as_uri())
+    store = Store(folder, create=False)
+    info = store.info(object_name)
+    assert b"".join(store.blocks(object_name, 0, info.size, info.etag)) == store.read(object_name) == b"hello"
+    assert store.where(object_name) == str(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", _ODD_NAMES)
+def test_an_object_is_stored_under_its_very_name(name: str, store: Store, tmp_path: Path) -> None:
+    store.put(f"{name}/{name}", b"hello")
+    assert (tmp_path / name / name).read_bytes() == b"hello"
+    assert store.names("") == [f"{name}/{name}"]
+    assert not store.create(f"{name}/{name}", b"")
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b", "a%20b", "a?b", "é"])
+def test_a_folder_is_found_whatever_characters_its_name_has(name: str, tmp_path: Path) -> None:
+    store = Store((tmp_path / name).as_uri())
+    store.put("x/y", b"1")
+    assert (tmp_path / name / "x" / "y").read_bytes() == b"1"
+    assert store.where("x/y") == str(tmp_path / name / "x" / "y")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x7fb", "items.csv#1"])
+def test_a_name_that_cannot_be_read_is_a_clear_error(name: str, store: Store, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"hello")
+    with pytest.raises(LLMBatchError) as caught:
+        store.info(name)
+    assert str(caught.value).startswith("cannot read ")
+    assert "LocalFileSystem" not in str(caught.value)
+
+
+# Blocks
+
+
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("blocks")
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(min_size=1, max_size=300), block=st.integers(1, 100), ends=st.tuples(*[st.integers(0, 300)] * 2))
+def test_blocks_are_the_bytes_of_the_range_and_no_larger_than_asked(
+    shared_folder: Path, data: bytes, block: int, ends: tuple[int, int]
+) -> None:
+    start, end = sorted(min(e, len(data)) for e in ends)
+    store = Store(shared_folder.as_uri())
+    store.put("data", data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llmbatch_worker.store.BLOCK_BYTES", block)
+        blocks = list(store.blocks("data", start, end, store.info("data").etag))
+    assert b"".join(blocks) == data[start:end]
+    assert all(0 < len(b) <= block for b in blocks)
+
+
+def test_blocks_are_read_without_an_etag_too(store: Store) -> None:
+    store.put("data", b"hello")
+    assert b"".join(store.blocks("data", 1, 4)) == b"ell"
+
+
+def test_blocks_of_an_object_that_changed_are_refused(store: Store, tmp_path: Path) -> None:
+    store.put("data", b"hello")
+    etag = store.info("data").etag
+    store.put("data", b"jello")
+    with pytest.raises(InputChangedError) as caught:
+        list(store.blocks("data", 0, 5, etag))
+    assert str(caught.value) == (
+        f"{tmp_path}/data has changed since it was planned; put the planned version back, or start over"
+    )
+
+
+def test_a_change_between_two_blocks_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmbatch_worker.store.BLOCK_BYTES", 2)
+    store.put("data", b"hello")
+    blocks = store.blocks("data", 0, 5, store.info("data").etag)
+    assert next(blocks) == b"he"
+    store.put("data", b"jello")
+    with pytest.raises(InputChangedError):
+        next(blocks)
+
+
+def test_an_object_that_is_touched_but_the_same_version_is_read(store: Store) -> None:
+    store.put("data", b"hello")
+    etag = store.info("data").etag
+    assert store.info("data").etag == etag
+    assert b"".join(store.blocks("data", 0, 5, etag)) == b"hello"
+
+
+@pytest.mark.parametrize("with_etag", [True, False])
+@pytest.mark.parametrize(("start", "end"), [(0, 9), (5, 9), (7, 9)])
+def test_an_object_shorter_than_planned_has_changed(store: Store, start: int, end: int, with_etag: bool) -> None:
+    store.put("data", b"hello")
+    etag = store.info("data").etag if with_etag else None
+    with pytest.raises(InputChangedError, match="has become shorter"):
+        list(store.blocks("data", start, end, etag))
+
+
+# The writer
+
+
+@pytest.mark.parametrize("pieces", [[], [b"a"], [b"a", b"", b"b\n"], [b"x" * (1 << 20)] * 20], ids=len)
+def test_a_written_object_is_whole(store: Store, tmp_path: Path, pieces: list[bytes]) -> None:
+    with store.writer("out/results.jsonl") as write:
+        for piece in pieces:
+            write(piece)
+    assert store.read("out/results.jsonl") == b"".join(pieces)
+    assert files_below(tmp_path) == ["out/results.jsonl"]
+
+
+@pytest.mark.parametrize("megabytes", [0, 1, 20])
+def test_an_object_appears_only_when_it_is_whole(store: Store, tmp_path: Path, megabytes: int) -> None:
+    with store.writer("results.jsonl") as write:
+        for _ in range(megabytes):
+            write(b"x" * (1 << 20))
+        assert not (tmp_path / "results.jsonl").exists()
+        assert store.names("") == []
+    assert store.names("") == ["results.jsonl"]
+
+
+@pytest.mark.parametrize("megabytes", [0, 1, 20])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InputError])
+def test_an_error_inside_leaves_nothing_visible(
+    store: Store, tmp_path: Path, error: type[BaseException], megabytes: int
+) -> None:
+    with pytest.raises(error), store.writer("results.jsonl") as write:
+        for _ in range(megabytes):
+            write(b"x" * (1 << 20))
+        raise error
+    assert store.names("") == []
+    assert not (tmp_path / "results.jsonl").exists()
+
+
+def test_an_error_inside_leaves_the_older_object_as_it_was(store: Store) -> None:
+    store.put("results.jsonl", b"old")
+    with pytest.raises(RuntimeError), store.writer("results.jsonl") as write:
+        write(b"new")
+        raise RuntimeError
+    assert store.read("results.jsonl") == b"old"
+
+
+def test_an_object_can_be_written_again_after_an_error(store: Store, tmp_path: Path) -> None:
+    def fail() -> None:
+        with store.writer("results.jsonl") as write:
+            write(b"x" * (20 << 20))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with store.writer("results.jsonl") as write:
+        write(b"whole")
+    assert store.read("results.jsonl") == b"whole"
+
+
+def test_an_error_of_something_else_inside_is_not_blamed_on_the_store(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), store.writer("results.jsonl"):
+        (tmp_path / "elsewhere").read_bytes()
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("operation", "what"),
+    [
+        pytest.param(lambda s: s.read("a/b"), "cannot read", id="read"),
+        pytest.param(lambda s: s.info("a/b"), "cannot read", id="info"),
+        pytest.param(lambda s: list(s.blocks("a/b", 0, 4, "etag")), "cannot read", id="blocks"),
+        pytest.param(lambda s: list(s.blocks("a/b", 0, 4)), "cannot read", id="blocks without etag"),
+    ],
+)
+def test_a_missing_object_is_named(
+    operation: Callable[[Store], object], what: str, store: Store, tmp_path: Path
+) -> None:
+    with pytest.raises(StoreMissingError) as caught:
+        operation(store)
+    assert str(caught.value) == f"{what} {tmp_path}/a/b: there is no such file"
+
+
+def test_a_folder_in_place_of_a_file_is_called_a_folder(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(StoreError, match=f"cannot read {tmp_path}/data: .*folder"):
+        store.info("data")
+
+
+def test_a_folder_that_is_not_there_is_made_only_when_asked(tmp_path: Path) -> None:
+    uri = (tmp_path / "not" / "there").as_uri()
+    with pytest.raises(StoreMissingError) as caught:
+        Store(uri, create=False)
+    assert str(caught.value) == f"{tmp_path}/not/there is not a folder"
+    Store(uri).put("a", b"1")
+    assert Store(uri, create=False).names("") == ["a"]
+
+
+def test_a_file_in_place_of_the_folder_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match=f"^cannot open the folder {tmp_path}/file: ") as caught:
+        Store((tmp_path / "file").as_uri())
+    assert "LocalFileSystem" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("file/below", "Not a directory", id="below a file"),
+        pytest.param("folder", "Is a directory", id="over a folder"),
+        pytest.param("n" * 300, "File name too long", id="a name too long"),
+    ],
+)
+def test_an_object_that_cannot_be_written_says_why(store: Store, tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError) as caught:
+        store.put(name, b"1")
+    assert str(caught.value) == f"cannot write {tmp_path}/{name}: {reason}"
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside"])
+def test_a_name_cannot_lead_out_of_the_store(name: str, tmp_path: Path) -> None:
+    inner = Store((tmp_path / "inner").as_uri())
+    with pytest.raises((StoreError, ValueError)):
+        inner.put(name, b"1")
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/key", "https://example.com/a", "tickets.csv", ""])
+def test_a_uri_of_another_scheme_says_what_to_give(uri: str) -> None:
+    with pytest.raises(InputError) as caught:
+        local_path(uri)
+    assert str(caught.value) == f"{uri} is not supported: give a path or a file:// URI"
+
+
+@pytest.mark.parametrize("uri", ["file://data/tickets.csv", "file:tickets.csv"])
+def test_a_file_uri_of_which_a_part_would_be_dropped_is_refused(uri: str) -> None:
+    with pytest.raises(InputError):
+        local_path(uri)
+
+
+@pytest.mark.parametrize("name", ["a#b.csv", "a?b.csv", "a b.csv"])
+def test_a_file_uri_is_taken_to_the_letter(name: str) -> None:
+    assert local_path(f"file:///data/{name}") == Path("/data") / name
+
+
+# Disks that are full or read-only, mounted in a process of its own
+
+_ATTEMPT = """
+import os, sys
+from pathlib import Path
+from llmbatch_contract.errors import StoreError
+from llmbatch_worker.store import Store
+
+action, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def attempt(store):
+    match action:
+        case "put":
+            store.put("shards/part", b"x" * size)
+        case "create":
+            store.create("shards/part", b"x" * size)
+        case "open below":
+            Store(f"file://{folder}/new")
+        case "write":
+            with store.writer("shards/part") as write:
+                for _ in range(max(1, size >> 16)):
+                    write(b"x" * (1 << 16))
+
+if not os.statvfs(folder).f_flag & os.ST_RDONLY:
+    Store(f"file://{folder}").put("kept", b"kept")
+try:
+    attempt(Store(f"file://{folder}"))
+except StoreError as error:
+    print(type(error).__name__, error, sep=": ")
+print(sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file()))
+"""
+
+
+def _private_mounts() -> list[str]:
+    """The command that runs another one with mounts of its own."""
+    command = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    works = shutil.which("unshare") and subprocess.run([*command, "true"], check=False, timeout=10).returncode == 0
+    if not works and not os.environ.get("LLMBATCH_REQUIRE_CLUSTER"):
+        pytest.skip("needs the right to mount (unshare -m)")
+    return command
+
+
+def attempt_on(folder: Path, mount_options: str, action: str, size: int) -> list[str]:
+    """What an attempt to write says, on a file system mounted with these options; then the files that are there."""
+    script = 'mount -t tmpfs -o "$1" none "$2" && exec "$3" -c "$4" "$5" "$2" "$6"'
+    arguments = ["sh", mount_options, str(folder), sys.executable, _ATTEMPT, action, str(size)]
+    command = [*_private_mounts(), "sh", "-c", script, *arguments]
+    done = subprocess.run(command, check=True, timeout=20, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("action", "size"),
+    [
+        pytest.param("put", 200_000, id="put"),
+        pytest.param("create", 200_000, id="create"),
+        pytest.param("write", 200_000, id="write less than the buffer"),
+        pytest.param("write", 20 << 20, id="write more than the buffer"),
+    ],
+)
+def test_a_full_disk_is_a_clear_error_and_leaves_only_what_was_there(tmp_path: Path, action: str, size: int) -> None:
+    assert attempt_on(tmp_path, "size=64k", action, size) == [
+        f"StoreFullError: cannot write {tmp_path}/shards/part: no space left; "
+        "free some and run again, what was written so far is kept",
+        "['kept']",
+    ]
+
+
+@pytest.mark.parametrize("action", ["put", "create", "write"])
+def test_a_read_only_folder_is_a_clear_error(tmp_path: Path, action: str) -> None:
+    assert attempt_on(tmp_path, "ro,size=64k", action, 100) == [
+        f"StoreReadOnlyError: cannot write {tmp_path}/shards/part: permission denied or read-only; "
+        "give write access or another place",
+        "[]",
+    ]
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    assert attempt_on(tmp_path, "ro,size=64k", "open below", 0) == [
+        f"StoreReadOnlyError: cannot open the folder {tmp_path}/new: permission denied or read-only; "
+        "give write access or another place",
+        "[]",
+    ]
+
+
+def test_a_pipe_in_place_of_a_file_is_an_error_rather_than_a_wait_for_ever(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code = (
+        "import sys; from llmbatch_worker.store import Store; from llmbatch_contract.errors import LLMBatchError\n"
+        "try: Store(sys.argv[1]).info('pipe')\n"
+        "except LLMBatchError: print('refused')"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path.as_uri()], timeout=4, check=True, capture_output=True, text=True
+        )
+    except subprocess.TimeoutExpired:
+        pytest.fail("reading a pipe never returns")
+    assert done.stdout == "refused\n"
