@@ -185,12 +185,10 @@ class Request(SpecModel):
     """What to ask about each item. Texts are Jinja templates over the item's fields."""
 
     api: Api = Field(strict=False, default=Api.CHAT, description="Which API to call.")
-    system: str | None = Field(
-        default=None, description="Template of the system message (`instructions` in responses)."
-    )
+    system: str | None = Field(default=None, description="Template of the system message, beside `prompt`.")
     prompt: str | None = Field(
         default=None,
-        description="Template of the user message; for completions the prompt, for embeddings the input.",
+        description="Template of the user message, prompt or text to embed. One of `prompt` and `messages` is required.",
     )
     messages: list[Message] | None = Field(
         default=None, min_length=1, description="The whole conversation, instead of `system` and `prompt`."
@@ -256,7 +254,7 @@ class Output(SpecModel):
     format: OutputFormat = Field(
         strict=False,
         default=OutputFormat.JSONL,
-        description="`csv` has the input's columns and `ai_output`; `openai` is as the OpenAI Batch API writes it.",
+        description="`csv` has the input's columns, `ai_output` and a column per schema property; `openai` is as the OpenAI Batch API writes it.",
     )
     include_input: bool = Field(default=False, description="Write each item into its result, as `input` (jsonl only).")
 
