@@ -188,7 +188,7 @@ class Request(SpecModel):
     system: str | None = Field(default=None, description="Template of the system message, beside `prompt`.")
     prompt: str | None = Field(
         default=None,
-        description="Template of the user message, prompt or text to embed. One of `prompt` and `messages` is required.",
+        description="Template of the user message, prompt or text to embed. Required, unless there are `messages`.",
     )
     messages: list[Message] | None = Field(
         default=None, min_length=1, description="The whole conversation, instead of `system` and `prompt`."
@@ -254,7 +254,7 @@ class Output(SpecModel):
     format: OutputFormat = Field(
         strict=False,
         default=OutputFormat.JSONL,
-        description="`csv` has the input's columns, `ai_output` and a column per schema property; `openai` is as the OpenAI Batch API writes it.",
+        description="`csv`: the input's columns, `ai_output`, and each property of the schema; `openai`: as the OpenAI Batch API.",
     )
     include_input: bool = Field(default=False, description="Write each item into its result, as `input` (jsonl only).")
 
