@@ -1,0 +1,3 @@
+module llmbatch/pause
+
+go 1.24.0
