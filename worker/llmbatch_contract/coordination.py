@@ -36,6 +36,7 @@ class _Worker:
     demand: Demand = Demand()
     grant: Grant = Grant()
     in_flight: int = 0
+    waiting: dict[Category, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Coordinator:
     progress: BatchProgress
     stop: StopReason | None = None
     paused: bool = False
+    report_every_s: float = 1.0
     _workers: dict[str, _Worker] = field(default_factory=dict)
     _backoff_until: float = float("-inf")
     _ledgers: dict[str, Ledger] = field(default_factory=dict)
@@ -67,10 +69,14 @@ class Coordinator:
             self.lost(report.worker)
             return Reply(command=self._command())
         worker = self._workers.setdefault(report.worker, _Worker())
-        worker.demand, worker.in_flight = report.demand, report.in_flight
+        worker.demand, worker.in_flight, worker.waiting = report.demand, report.in_flight, report.waiting
         worker.grant = self._next_grant(report.worker, worker.grant, report.holds)
-        backoff = max(0.0, self._backoff_until - now)
-        return Reply(command=self._command(), grant=worker.grant, backoff_seconds=backoff)
+        return Reply(
+            command=self._command(),
+            grant=worker.grant,
+            backoff_seconds=self.backoff_s(now),
+            next_report_seconds=self.report_every_s,
+        )
 
     def lost(self, worker: str) -> None:
         """A worker has gone for certain: its shares are free."""
@@ -82,6 +88,19 @@ class Coordinator:
     def in_flight(self) -> int:
         """Requests in flight, by the workers' last reports."""
         return sum(w.in_flight for w in self._workers.values())
+
+    @property
+    def waiting(self) -> dict[Category, int]:
+        """Items that wait to be asked again, by the failure that they wait after."""
+        counts: dict[Category, int] = {}
+        for worker in self._workers.values():
+            for category, count in worker.waiting.items():
+                counts[category] = counts.get(category, 0) + count
+        return counts
+
+    def backoff_s(self, now: float) -> float:
+        """How long the endpoint asked everybody to wait, from `now`."""
+        return max(0.0, self._backoff_until - now)
 
     def _command(self) -> Command:
         if self.stop is not None:

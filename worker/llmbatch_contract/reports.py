@@ -47,6 +47,8 @@ class Report(Model):
     shards: list[ShardProgress] = Field(default_factory=list)
     """Shards it works on, and those it finished since the last report that was answered."""
     in_flight: int = 0
+    waiting: dict[Category, int] = Field(default_factory=dict)
+    """Items that wait to be asked again, by the failure that they wait after."""
     holds: int = 0
     """Number of the grant in use; 0 before the first."""
     demand: Demand = Demand()

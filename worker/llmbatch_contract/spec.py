@@ -254,7 +254,7 @@ class Output(SpecModel):
     format: OutputFormat = Field(
         strict=False,
         default=OutputFormat.JSONL,
-        description="`csv`: the input's columns, `ai_output`, and each property of the schema; `openai`: as the OpenAI Batch API.",
+        description="`csv`: the input's columns, `ai_output`, each property of the schema. `openai`: as its Batch API.",
     )
     include_input: bool = Field(default=False, description="Write each item into its result, as `input` (jsonl only).")
 

@@ -8,9 +8,10 @@ import asyncio
 import os
 import ssl
 import time
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,6 +21,8 @@ from httpx_aiohttp import AiohttpTransport
 from llmbatch_contract.categories import Category
 from llmbatch_contract.errors import MissingSecretError
 from llmbatch_contract.spec import Api, Endpoint
+
+_KEEPALIVE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,13 @@ class Client:
         if self._key:
             self._headers["authorization"] = f"Bearer {self._key}"
         self._requests = {api: (httpx.URL(f"{self._url}{api.path}")) for api in Api}
-        self._transport = AiohttpTransport(client=self._session)
+        context = ssl.create_default_context() if self._url.startswith("https") else False
+        self._transport = AiohttpTransport(
+            verify=context,
+            proxy=_proxy(self._url),
+            limits=httpx.Limits(keepalive_expiry=_KEEPALIVE_S),
+            client=self._session,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,10 +78,11 @@ class Client:
         await self._transport.aclose()
 
     def _session(self) -> aiohttp.ClientSession:
+        """A session without what costs time at every request: cookies, and looking up proxies and .netrc."""
         connector = aiohttp.TCPConnector(
-            limit=0, ssl=_ssl_context(self._url), ttl_dns_cache=60, keepalive_timeout=30, enable_cleanup_closed=False
+            limit=0, ssl=self._transport.ssl_context, ttl_dns_cache=60, keepalive_timeout=_KEEPALIVE_S
         )
-        return aiohttp.ClientSession(connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar())
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def send(self, api: Api, body: bytes, idempotency_key: str) -> Response | NoResponse:
         """Send one request and read the whole answer; failures of any kind come back as values."""
@@ -128,5 +138,10 @@ def check_api_key(endpoint: Endpoint) -> None:
     _api_key(endpoint)
 
 
-def _ssl_context(url: str) -> Any:
-    return ssl.create_default_context() if url.startswith("https") else False
+def _proxy(url: str) -> httpx.Proxy | None:
+    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY give for a URL."""
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy is None or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return httpx.Proxy(proxy)

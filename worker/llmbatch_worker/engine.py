@@ -61,7 +61,9 @@ class Engine:
             plan.uid, spec, form, asker, self._client, gate, self._feed, self._recorder, emit, wake,
             on_stop=lambda reason: self._conversation.report_stop(reason),
         )  # fmt: skip
-        self._conversation = Conversation(link, worker, gate, keeper, self._pool.demand, self._told_to_stop)
+        self._conversation = Conversation(
+            link, worker, gate, keeper, self._pool.waiting, self._pool.demand, self._told_to_stop
+        )
         self._work: asyncio.Task[None] | None = None
         self._interrupted = False
 

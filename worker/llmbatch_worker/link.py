@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
+from llmbatch_contract.categories import Category
 from llmbatch_contract.reports import Command, Demand, Reply, Report, StopReason
 from llmbatch_worker.limits.gate import Gate
 from llmbatch_worker.progress_keeper import ProgressKeeper
@@ -34,13 +35,14 @@ class Conversation:
         worker: str,
         gate: Gate,
         keeper: ProgressKeeper,
+        waiting: Callable[[], dict[Category, int]],
         demand: Callable[[], Demand],
         on_stop: Callable[[], None],
     ) -> None:
-        """`demand` says what the worker could use; `on_stop` is called when it shall stop."""
+        """`waiting` and `demand` go into reports; `on_stop` is called when the worker shall stop."""
         self._link, self._worker = link, worker
         self._gate, self._keeper = gate, keeper
-        self._demand, self._on_stop = demand, on_stop
+        self._waiting, self._demand, self._on_stop = waiting, demand, on_stop
         self._holds = 0
         self._soon = asyncio.Event()
         self._stop: StopReason | None = None
@@ -67,6 +69,7 @@ class Conversation:
             worker=self._worker,
             shards=shards,
             in_flight=self._gate.in_flight,
+            waiting=self._waiting(),
             holds=self._holds,
             demand=self._demand(),
             backoff_seconds=self._gate.backoff_s,

@@ -10,7 +10,7 @@ import heapq
 import itertools
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -54,7 +54,7 @@ class Pool:
     """Why nothing new is sent."""
     _is_reachable: bool = False
     """The endpoint has answered something."""
-    _waiting: list[tuple[float, int, Work]] = field(default_factory=list)
+    _waiting: list[tuple[float, int, Work, Category]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
     _flying: set[asyncio.Task[None]] = field(default_factory=set)
     _failed: BaseException | None = None
@@ -84,6 +84,10 @@ class Pool:
             return Demand()
         left = len(self._waiting) + len(self._flying)
         return Demand(requests_per_minute=60.0 * left, concurrency=left)
+
+    def waiting(self) -> dict[Category, int]:
+        """Items that wait to be asked again, by the failure that they wait after."""
+        return Counter(category for *_, category in self._waiting)
 
     async def abort(self) -> None:
         """End what is in flight at once."""
@@ -191,7 +195,7 @@ class Pool:
         self.emit(AttemptFailed(work.shard, work.item_id, failure.category, failure.message, work.attempts, wait_s))
         match step:
             case Again(after_s):
-                heapq.heappush(self._waiting, (self.gate.now() + after_s, next(self._order), work))
+                heapq.heappush(self._waiting, (self.gate.now() + after_s, next(self._order), work, failure.category))
             case GiveUp():
                 self._bury(work, failure, response, response.latency_s if response else None)
             case StopBatch():

@@ -67,7 +67,7 @@ class PlainLines:
         if not is_news and (snapshot.done == self._last_done or now < self._last_line_at + _LINE_EVERY_S):
             return
         self._last_stage, self._last_done, self._last_line_at = snapshot.stage, snapshot.done, now
-        self.say(describe(snapshot))
+        self.say(" · ".join(describe(snapshot)))
 
     def say(self, text: str) -> None:
         """One line."""
@@ -92,12 +92,14 @@ class Live:
 
     def update(self, snapshot: Snapshot) -> None:
         """Redraw."""
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
-        from rich.text import Text
+        from rich.table import Table
 
-        bar = ProgressBar(total=max(1, snapshot.total), completed=snapshot.done, width=60)
-        self._live.update(Group(bar, Text(describe(snapshot))))
+        picture = Table.grid()
+        picture.add_row(ProgressBar(total=max(1, snapshot.total), completed=snapshot.done, width=60))
+        for line in describe(snapshot):
+            picture.add_row(line)
+        self._live.update(picture)
 
     def say(self, text: str) -> None:
         """A line above the bar."""
@@ -110,18 +112,20 @@ class Live:
             self._console.print(describe_summary(summary), highlight=False, markup=False)
 
 
-def describe(snapshot: Snapshot) -> str:
-    """A moment in one line."""
+def describe(snapshot: Snapshot) -> list[str]:
+    """A moment in one to three lines: where it stands, how fast it goes, what is in its way."""
     if snapshot.stage == "planning":
-        return f"planning: {snapshot.succeeded:,} items read"
+        return [f"planning: {snapshot.succeeded:,} items read"]
     share = 100 * snapshot.done / snapshot.total if snapshot.total else 100
     if snapshot.stage == "finalizing":
-        return f"finalizing: {snapshot.done:,} of {snapshot.total:,} records written ({share:.0f} %)"
-    parts = [
-        f"{snapshot.stage}: {snapshot.done:,} of {snapshot.total:,} ({share:.1f} %)",
-        f"succeeded {snapshot.succeeded:,}, failed {snapshot.failed:,}, retries {snapshot.retries:,}",
-        f"{snapshot.in_flight} in flight",
-    ]
+        return [f"finalizing: {snapshot.done:,} of {snapshot.total:,} records written ({share:.0f} %)"]
+    counts = f"succeeded {snapshot.succeeded:,}, failed {snapshot.failed:,}, retries {snapshot.retries:,}"
+    lines = [f"{snapshot.stage}: {snapshot.done:,} of {snapshot.total:,} ({share:.1f} %) · {counts}"]
+    return [*lines, " · ".join(_pace(snapshot)), *filter(None, [" · ".join(_troubles(snapshot))])]
+
+
+def _pace(snapshot: Snapshot) -> list[str]:
+    parts = [f"{snapshot.in_flight} in flight"]
     if snapshot.items_per_second is not None:
         parts.append(f"{snapshot.items_per_second * 60:,.0f} a minute")
     if snapshot.eta_s is not None:
@@ -130,9 +134,18 @@ def describe(snapshot: Snapshot) -> str:
         parts.append(f"{snapshot.usage.total:,} tokens")
     if snapshot.cost is not None:
         parts.append(f"{snapshot.cost:,.4f} {snapshot.currency}")
+    return parts
+
+
+def _troubles(snapshot: Snapshot) -> list[str]:
+    parts = []
     if snapshot.errors:
-        parts.append(", ".join(f"{category} {count:,}" for category, count in snapshot.errors))
-    return " · ".join(parts)
+        parts.append("errors: " + ", ".join(f"{category} {count:,}" for category, count in snapshot.errors))
+    if snapshot.waiting:
+        parts.append("to retry: " + ", ".join(f"{category} {count:,}" for category, count in snapshot.waiting))
+    if snapshot.backoff_s >= 1:
+        parts.append(f"the endpoint asks to wait {duration(snapshot.backoff_s)}")
+    return parts
 
 
 def describe_summary(summary: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from llmbatch_worker.planning.planner import Planned
 from llmbatch_worker.work import utc
 
 _SHOW_EVERY_S = 0.5
+_REPORT_EVERY_S = 0.5
 _EXITS = {
     "Succeeded": Exit.SUCCEEDED,
     "CompletedWithErrors": Exit.COMPLETED_WITH_ERRORS,
@@ -46,6 +47,7 @@ class LocalRun:
             limits=self.job.batch.spec.endpoint.limits,
             policy=self.job.batch.spec.failure_policy,
             progress=BatchProgress(plan.items, len(plan.shards)),
+            report_every_s=_REPORT_EVERY_S,
         )
         if asyncio.run(self._run_shards(plan, coordinator)):
             self.display.close(None)
@@ -83,28 +85,26 @@ class LocalRun:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
-        showing = asyncio.create_task(self._show(plan, coordinator))
+        showing = asyncio.create_task(self._show(coordinator))
         try:
             await workers.run()
         finally:
             showing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await showing
-        self._show_once(plan, coordinator, Speedometer())
+        self._show_once(coordinator, Speedometer())
         return interrupted.is_set()
 
-    async def _show(self, plan: Plan, coordinator: Coordinator) -> None:
+    async def _show(self, coordinator: Coordinator) -> None:
         speed = Speedometer()
         while True:
-            self._show_once(plan, coordinator, speed)
+            self._show_once(coordinator, speed)
             await asyncio.sleep(_SHOW_EVERY_S)
 
-    def _show_once(self, plan: Plan, coordinator: Coordinator, speed: Speedometer) -> None:
+    def _show_once(self, coordinator: Coordinator, speed: Speedometer) -> None:
         self.display.update(
             snapshot(
-                coordinator.progress.totals(),
-                total=plan.items,
-                in_flight=coordinator.in_flight,
+                coordinator,
                 pricing=self.job.batch.spec.endpoint.pricing,
                 speed=speed,
                 now=time.monotonic(),

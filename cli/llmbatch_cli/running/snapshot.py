@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmbatch_contract.categories import Category
-from llmbatch_contract.progress import Totals
+from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.usage import Pricing, Usage
 
 _RATE_OVER_S = 30.0
@@ -28,6 +28,10 @@ class Snapshot:
     items_per_second: float | None = None
     eta_s: float | None = None
     errors: tuple[tuple[Category, int], ...] = ()
+    waiting: tuple[tuple[Category, int], ...] = ()
+    """Items that wait to be asked again, by the failure that they wait after."""
+    backoff_s: float = 0
+    """How long the endpoint asked everybody to wait."""
 
     @property
     def done(self) -> int:
@@ -45,6 +49,8 @@ class Snapshot:
             "cost": self.cost,
             "items_per_minute": None if self.items_per_second is None else round(self.items_per_second * 60, 1),
             "eta_seconds": None if self.eta_s is None else round(self.eta_s),
+            "waiting": {category.value: count for category, count in self.waiting},
+            "backoff_seconds": round(self.backoff_s, 1),
             "errors": {category.value: count for category, count in self.errors},
         }
 
@@ -75,10 +81,9 @@ class Speedometer:
         return left / rate if rate else None
 
 
-def snapshot(
-    totals: Totals, *, total: int, in_flight: int, pricing: Pricing | None, speed: Speedometer, now: float
-) -> Snapshot:
+def snapshot(coordinator: Coordinator, *, pricing: Pricing | None, speed: Speedometer, now: float) -> Snapshot:
     """The moment `now` of a running batch."""
+    totals, total = coordinator.progress.totals(), coordinator.progress.items
     succeeded, failed = totals.succeeded + totals.unwritten_succeeded, totals.failed + totals.unwritten_failed
     speed.note(now, succeeded + failed)
     return Snapshot(
@@ -86,7 +91,7 @@ def snapshot(
         total=total,
         succeeded=succeeded,
         failed=failed,
-        in_flight=in_flight,
+        in_flight=coordinator.in_flight,
         retries=totals.retries,
         usage=totals.usage,
         cost=totals.usage.cost(pricing),
@@ -94,4 +99,6 @@ def snapshot(
         items_per_second=speed.per_second,
         eta_s=speed.eta_s(total - succeeded - failed),
         errors=tuple(totals.top_errors(3)),
+        waiting=tuple(sorted(coordinator.waiting.items(), key=lambda w: -w[1])),
+        backoff_s=coordinator.backoff_s(now),
     )
