@@ -1,15 +1,14 @@
 """The `llmbatch` command. Turns errors into one sentence on stderr and an exit code; nothing else is decided here."""
 
 import json
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
+from llmbatch_cli.interrupts import raise_on_sigterm
 from llmbatch_cli.manifest import read_job
 from llmbatch_cli.simulator.command import simulate
 from llmbatch_contract import __version__
@@ -67,7 +66,7 @@ def run(
     display = make_display(output)
     try:
         code = LocalRun(job, workers, display).run()
-    except LLMBatchError:
+    except Exception:
         display.close(None)
         raise
     except KeyboardInterrupt:  # between the stages; while shards run, the run itself sees the signal
@@ -90,13 +89,9 @@ def plan(manifest: Manifest, output: OutputKind = "text") -> None:
     print(json.dumps(report) if output == "json" else describe_plan(report))
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Entry point of the console script."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    raise_on_sigterm()
     try:
         app()
     except LLMBatchError as error:

@@ -1,7 +1,6 @@
 """Reads a manifest file as a Job: YAML with line numbers, and paths made absolute. Raises ManifestError."""
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -43,47 +42,53 @@ def read_manifest(path: Path) -> LLMBatch:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise ManifestError(str(path), (Problem("", f"cannot be read: {reason}"),)) from error
-    node = _the_batch(_documents(text, path), path)
-    lines: dict[Location, int] = {}
-    _note_lines(node, (), lines)
-    return check_manifest(_value(node), str(path), lines)
+    document, lines = _the_batch(_documents(text, path), path)
+    return check_manifest(document, str(path), lines)
 
 
-def _documents(text: str, path: Path) -> list[yaml.Node]:
+Document = tuple[object, dict[Location, int]]
+"""What a YAML document says, and the lines of its fields."""
+
+
+def _documents(text: str, path: Path) -> list[Document]:
     try:
-        return list(yaml.compose_all(text, Loader=_Loader))
+        return [_read(node) for node in yaml.compose_all(text, Loader=_Loader)]
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise ManifestError(str(path), (Problem("", f"is not valid YAML: {error.problem}", line),)) from error
-    except yaml.YAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        hint = "; put quotes around {{ }}" if "unhashable" in str(error.problem) else ""
+        problem = Problem("", f"is not valid YAML: {error.problem}{hint}", mark.line + 1 if mark else None)
+        raise ManifestError(str(path), (problem,)) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise ManifestError(str(path), (Problem("", f"is not valid YAML: {error}"),)) from error
+    except RecursionError as error:
+        raise ManifestError(str(path), (Problem("", "is not valid YAML: an alias holds itself"),)) from error
 
 
-def _the_batch(documents: list[yaml.Node], path: Path) -> yaml.Node | None:
+def _read(node: yaml.Node) -> Document:
+    loader = _Loader("")
+    lines: dict[Location, int] = {}
+    try:
+        _note_lines(node, (), lines)
+        return loader.construct_document(node), lines
+    finally:
+        loader.dispose()
+
+
+def _the_batch(documents: list[Document], path: Path) -> Document:
     """The document to run: the only one, or the only LLMBatch among several."""
     if len(documents) <= 1:
-        return documents[0] if documents else None
-    batches = [d for d in documents if isinstance(v := _value(d), dict) and v.get("kind") == KIND]
+        return documents[0] if documents else (None, {})
+    batches = [d for d in documents if isinstance(d[0], dict) and d[0].get("kind") == KIND]
     if len(batches) != 1:
         found = f"holds {len(batches)} LLMBatches in {len(documents)} documents"
         raise ManifestError(str(path), (Problem("", f"{found}; give one to a file"),))
     return batches[0]
 
 
-def _value(node: yaml.Node | None) -> Any:
-    if node is None:
-        return None
-    loader = _Loader("")
-    try:
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _note_lines(node: yaml.Node | None, location: Location, lines: dict[Location, int]) -> None:
+def _note_lines(node: yaml.Node, location: Location, lines: dict[Location, int]) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            inner = (*location, key.value)
+            inner = (*location, str(key.value))
             lines[inner] = key.start_mark.line + 1
             _note_lines(value, inner, lines)
     elif isinstance(node, yaml.SequenceNode):

@@ -6,6 +6,7 @@ import orjson
 
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
+from llmbatch_contract.spec import Api
 from llmbatch_contract.usage import Usage
 from llmbatch_worker.planning.planner import Planned
 from llmbatch_worker.store import readable_uri
@@ -32,13 +33,13 @@ def plan_report(job: Job, planned: Planned) -> dict[str, Any]:
         },
         "estimate": {
             "input_tokens": usage.input,
-            "output_tokens_at_most": usage.output,
-            "cost_at_most": None if cost is None else round(cost, 4),
+            "output_tokens": usage.output,
+            "cost": None if cost is None else round(cost, 4),
             "currency": spec.endpoint.pricing.currency if spec.endpoint.pricing is not None else None,
             "minutes_at_least": _least_minutes(plan, usage, job),
         },
         "problems": [] if not planned.misfits else [
-            f"the templates do not fit {planned.misfits} items, which would be in errors.jsonl as template_error; "
+            f"the templates do not fit {planned.misfits} items or more, which would end as template_error; "
             f"the first: {planned.first_misfit}"
         ],
     }  # fmt: skip
@@ -51,10 +52,10 @@ def describe_plan(report: dict[str, Any]) -> str:
         f"{report['name']}: {report['items']:,} items in {report['shards']:,} shards",
         f"  input      {report['input']['uri']} ({report['input']['format']}, {report['input']['bytes']:,} bytes)",
         f"  fields     {', '.join(report['fields'])}",
-        f"  tokens     about {estimate['input_tokens']:,} in, at most {estimate['output_tokens_at_most']:,} out",
+        f"  tokens     about {estimate['input_tokens']:,} in, up to {estimate['output_tokens']:,} out",
     ]
-    if estimate["cost_at_most"] is not None:
-        lines.append(f"  cost       at most about {estimate['cost_at_most']:,.4f} {estimate['currency']}")
+    if estimate["cost"] is not None:
+        lines.append(f"  cost       up to about {estimate['cost']:,.4f} {estimate['currency']}")
     if estimate["minutes_at_least"] is not None:
         lines.append(f"  time       at least {estimate['minutes_at_least']:,.1f} minutes, by the endpoint's limits")
     if first is not None:
@@ -66,6 +67,8 @@ def describe_plan(report: dict[str, Any]) -> str:
 def _usage_estimate(planned: Planned) -> Usage:
     question = planned.first_question
     limit = question.max_output_tokens if question is not None else None
+    if question is not None and question.api is Api.EMBEDDINGS:
+        limit = 0
     output = planned.plan.items * (limit if limit is not None else _GUESSED_OUTPUT_TOKENS)
     return Usage(input=planned.plan.input_tokens_estimate, output=output)
 

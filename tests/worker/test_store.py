@@ -149,7 +149,7 @@ def test_blocks_of_an_object_that_changed_are_refused(store: Store, tmp_path: Pa
     with pytest.raises(InputChangedError) as caught:
         list(store.blocks("data", 0, 5, etag))
     assert str(caught.value) == (
-        f"{tmp_path}/data has changed since it was planned; put the planned version back, or start over"
+        f"{tmp_path}/data has changed since it was planned; put the planned version back, or start over with another output.uri or --state"
     )
 
 

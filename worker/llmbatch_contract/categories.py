@@ -47,7 +47,7 @@ MEANINGS: dict[Category, tuple[Rule, str]] = {
     ),
     Category.OVERLOADED: (
         Rule.RETRY,
-        "HTTP 503 or 529: the endpoint is overloaded; the whole endpoint slows down",
+        "HTTP 502, 503 or 529: the endpoint is overloaded or away; the whole endpoint slows down",
     ),
     Category.SERVER_ERROR: (Rule.RETRY, "another HTTP 5xx, or an answer that is not JSON"),
     Category.TIMEOUT: (Rule.RETRY, "no answer within `requestTimeoutSeconds`"),
@@ -56,9 +56,15 @@ MEANINGS: dict[Category, tuple[Rule, str]] = {
         "the connection could not be made or was closed before the answer ended",
     ),
     Category.AUTH: (Rule.STOP, "HTTP 401: the API key is missing, wrong or expired"),
-    Category.PERMISSION: (Rule.STOP, "HTTP 403: the key may not use this model or endpoint"),
+    Category.PERMISSION: (
+        Rule.STOP,
+        "HTTP 403: the key may not use this; once an item has succeeded, only this item fails",
+    ),
     Category.QUOTA_EXHAUSTED: (Rule.STOP, "the account's quota or credit is used up"),
-    Category.MODEL_NOT_FOUND: (Rule.STOP, "the endpoint does not know the model, or the path of the API"),
+    Category.MODEL_NOT_FOUND: (
+        Rule.STOP,
+        "HTTP 404: unknown model or path; once an item has succeeded, only this item fails",
+    ),
     Category.INVALID_REQUEST: (
         Rule.GIVE_UP,
         "another HTTP 4xx: the endpoint refuses the request as malformed",
@@ -74,6 +80,10 @@ MEANINGS: dict[Category, tuple[Rule, str]] = {
 }
 
 STOPS_BY_DEFAULT = tuple(c for c, (rule, _) in MEANINGS.items() if rule is Rule.STOP)
+
+
+ESCAPABLE = frozenset({Category.PERMISSION, Category.MODEL_NOT_FOUND})
+"""Stop a batch only while nothing has succeeded: later, a 403 or 404 is about one item (its text, its model)."""
 
 
 def rule_of(category: Category, stop_on: tuple[Category, ...] = STOPS_BY_DEFAULT) -> Rule:

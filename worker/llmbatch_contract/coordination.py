@@ -37,6 +37,7 @@ class _Worker:
     grant: Grant = Grant()
     in_flight: int = 0
     waiting: dict[Category, int] = field(default_factory=dict)
+    largest_tokens: float = 0
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Coordinator:
             return Reply(command=self._command())
         worker = self._workers.setdefault(report.worker, _Worker())
         worker.demand, worker.in_flight, worker.waiting = report.demand, report.in_flight, report.waiting
+        worker.largest_tokens = report.largest_tokens
         worker.grant = self._next_grant(report.worker, worker.grant, report.holds)
         return Reply(
             command=self._command(),
@@ -114,12 +116,22 @@ class Coordinator:
             return last
         return Grant.model_validate({"number": number, **amounts})
 
+    def _those_with_room(self, limit: float, demands: dict[str, float]) -> dict[str, float]:
+        """As many workers as can each send the largest request twice a minute; a smaller share would be exceeded."""
+        largest = max((w.largest_tokens for w in self._workers.values()), default=0.0)
+        most = max(1, int(limit / (2 * largest))) if largest else len(demands)
+        asking = sorted(name for name, demand in demands.items() if demand > 0)
+        return {name: demands[name] for name in asking[:most]}
+
     def _share(self, dimension: str, name: str, number: int, holds: int) -> float:
         demands = {n: _demand(w.demand, dimension) for n, w in self._workers.items()}
+        if dimension in _TOKENS:
+            demands = self._those_with_room(self._ledgers[dimension].limit, demands)
         in_use = self._workers[name].in_flight if dimension == "concurrency" else 0
         return self._ledgers[dimension].grant(name, number, holds, demands, in_use)
 
 
+_TOKENS = ("tokens_per_minute", "input_tokens_per_minute")
 _DIMENSIONS = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "concurrency")
 
 

@@ -25,11 +25,11 @@ class PlannedInput(Model):
     """The input as it was when it was planned."""
 
     uri: str
-    """For messages: the file as the user knows it, or `spec.input.items`."""
+    """What shards read, unless it is unpacked; `spec.input.items` for inline items."""
     unpacked: bool
     """The bytes are in the working store (`input`), not at `uri`."""
     etag: str | None = None
-    """Version of the object that shards read; None where the store has none."""
+    """Version of the object at `uri`; None for inline items."""
     size: int
     """Bytes that shards read, unpacked."""
     sha256: str

@@ -49,6 +49,8 @@ class Report(Model):
     in_flight: int = 0
     waiting: dict[Category, int] = Field(default_factory=dict)
     """Items that wait to be asked again, by the failure that they wait after."""
+    largest_tokens: float = 0
+    """Tokens of the largest request so far, by estimate."""
     holds: int = 0
     """Number of the grant in use; 0 before the first."""
     demand: Demand = Demand()

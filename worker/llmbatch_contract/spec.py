@@ -7,6 +7,7 @@ messages start with the field they are about, so that validation.py can point at
 import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -17,6 +18,7 @@ from llmbatch_contract.usage import Pricing
 API_VERSION = "llmbatch.dev/v1alpha1"
 KIND = "LLMBatch"
 
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -62,7 +64,19 @@ class OutputFormat(StrEnum):
 def _http_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", value):
         raise ValueError("must start with http:// or https:// and name a host, as in https://api.openai.com/v1")
+    if not _has_host_and_port(value):
+        raise ValueError("has no valid host and port")
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("must not hold a user or password: use apiKeySecret")
     return value.rstrip("/")
+
+
+def _has_host_and_port(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.hostname is not None and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _dns_name(value: str) -> str:
@@ -130,10 +144,14 @@ class Endpoint(SpecModel):
     pricing: Pricing | None = Field(default=None, description="Prices, for cost in progress and summary.")
 
     @model_validator(mode="after")
-    def _no_key_in_headers(self) -> Self:
-        for name in self.headers:
+    def _headers_can_be_sent(self) -> Self:
+        for name, value in self.headers.items():
             if name.lower() in ("authorization", "api-key", "x-api-key"):
                 raise ValueError(f"headers: {name} holds a key, which belongs into a Secret: use apiKeySecret")
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"headers: {name!r} is no name of a header")
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"headers: {name} may hold only printable ASCII characters")
         return self
 
 
@@ -213,7 +231,10 @@ class Request(SpecModel):
             raise ValueError(f"api: {self.api.value} takes a prompt only, no system and no messages")
         if plain and self.response_schema is not None:
             raise ValueError(f"responseSchema: needs api chat or responses, not {self.api.value}")
-        for name in ("model", "messages", "prompt", "input", "stream"):
+        taken = ["model", "messages", "prompt", "input", "stream"]
+        taken += ["response_format", "text"] if self.response_schema is not None else []
+        taken += ["instructions"] if self.system is not None else []
+        for name in taken:
             if name in self.parameters:
                 raise ValueError(f"parameters.{name}: is set by LLMBatch itself; remove it")
         return self

@@ -10,6 +10,8 @@ from typing import Any
 from llmbatch_contract.spec import Api
 from llmbatch_contract.usage import Usage
 
+_MOST_TOKENS = 1e12
+
 Json = dict[str, Any]
 Conversation = list[Json]
 """Messages with role and content."""
@@ -96,11 +98,17 @@ def _usage(body: Json, prompt: str, answer: str) -> Usage:
     read = usage.get(f"{prompt}_tokens_details") or {}
     written = usage.get(f"{answer}_tokens_details") or {}
     return Usage(
-        input=usage.get(f"{prompt}_tokens") or 0,
-        output=usage.get(f"{answer}_tokens") or 0,
-        cached=read.get("cached_tokens") or 0,
-        reasoning=written.get("reasoning_tokens") or 0,
+        input=_count(usage, f"{prompt}_tokens"),
+        output=_count(usage, f"{answer}_tokens"),
+        cached=_count(read, "cached_tokens"),
+        reasoning=_count(written, "reasoning_tokens"),
     )
+
+
+def _count(counts: Json, name: str) -> int:
+    """A number of tokens; what is not one counts as none."""
+    value = counts.get(name)
+    return int(value) if isinstance(value, int | float) and 0 <= value < _MOST_TOKENS else 0
 
 
 _READERS: dict[Api, Callable[[Json], Answer]] = {

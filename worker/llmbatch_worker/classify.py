@@ -44,6 +44,7 @@ _BY_STATUS = {
     409: Category.SERVER_ERROR,
     425: Category.SERVER_ERROR,
     429: Category.RATE_LIMITED,
+    502: Category.OVERLOADED,
     503: Category.OVERLOADED,
     504: Category.TIMEOUT,
     524: Category.TIMEOUT,
@@ -128,6 +129,8 @@ def _json_object(body: bytes) -> Json | None:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+    if isinstance(parsed, list) and len(parsed) == 1:  # as Google's endpoints wrap their errors
+        parsed = parsed[0]
     return parsed if isinstance(parsed, dict) else None
 
 

@@ -23,6 +23,7 @@ from llmbatch_contract.errors import MissingSecretError
 from llmbatch_contract.spec import Api, Endpoint
 
 _KEEPALIVE_S = 30.0
+_EXTENSIONS = {"timeout": {"connect": 15.0}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,11 @@ class Client:
     async def send(self, api: Api, body: bytes, idempotency_key: str) -> Response | NoResponse:
         """Send one request and read the whole answer; failures of any kind come back as values."""
         request = httpx.Request(
-            "POST", self._requests[api], headers={**self._headers, "idempotency-key": idempotency_key}, content=body
+            "POST",
+            self._requests[api],
+            headers={**self._headers, "idempotency-key": idempotency_key},
+            content=body,
+            extensions=_EXTENSIONS,
         )
         started = time.perf_counter()
         try:
@@ -96,12 +101,11 @@ class Client:
                 content = await response.aread()
         except TimeoutError:
             return NoResponse(Category.TIMEOUT, f"no answer within {self._timeout_s:g} s")
-        except httpx.ConnectError as error:
-            return NoResponse(Category.CONNECTION, self._describe(error), was_sent=False)
         except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
-            return NoResponse(Category.CONNECTION, self._describe(error))
+            was_sent = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
+            return NoResponse(Category.CONNECTION, self._describe(error), was_sent)
         latency_s = time.perf_counter() - started
-        return Response(response.status_code, response.headers, self._without_key(content, response), latency_s)
+        return Response(response.status_code, response.headers, self._without_key(content), latency_s)
 
     def _describe(self, error: Exception) -> str:
         host, cause = urlsplit(self._url).netloc, error.__cause__ or error
@@ -110,11 +114,9 @@ class Client:
             return f"cannot connect to {host}: {os.strerror(number) if number > 0 else cause.os_error.strerror}"
         return self._hide(f"connection to {host} failed: {str(cause) or type(cause).__name__}")
 
-    def _without_key(self, content: bytes, response: httpx.Response) -> bytes:
+    def _without_key(self, content: bytes) -> bytes:
         """Endpoints echo a wrong key in their error; it must not reach a file."""
-        if response.status_code < 300 or not self._key:
-            return content
-        return content.replace(self._key.encode(), b"[API key]")
+        return content.replace(self._key.encode(), b"[API key]") if self._key else content
 
     def _hide(self, text: str) -> str:
         return text.replace(self._key, "[API key]") if self._key else text
@@ -129,6 +131,11 @@ def _api_key(endpoint: Endpoint) -> str | None:
         raise MissingSecretError(
             f"spec.endpoint.apiKeySecret: the environment variable {secret.env_name} is not set; "
             f"it stands for key {secret.key!r} of Secret {secret.name!r} in a local run"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise MissingSecretError(
+            f"spec.endpoint.apiKeySecret: the environment variable {secret.env_name} holds no key: "
+            "there are line breaks or other characters in it that no header can carry"
         )
     return key
 

@@ -58,7 +58,7 @@ class Engine:
         form = RecordForm(spec.output.include_input, spec.output.format is OutputFormat.OPENAI)
         asker = Asker(spec, plan.input.format)
         self._pool = Pool(
-            plan.uid, spec, form, asker, self._client, gate, self._feed, self._recorder, emit, wake,
+            plan.uid, spec, form, asker, self._client, gate, self._feed, self._recorder, keeper, emit, wake,
             on_stop=lambda reason: self._conversation.report_stop(reason),
         )  # fmt: skip
         self._conversation = Conversation(

@@ -76,6 +76,10 @@ class Feed:
         self._taken_to[work.shard] = work.number - self._plan.shards[work.shard].first_item + 1
         return work
 
+    def give_back(self, work: Work) -> None:
+        """The last item taken was not sent after all."""
+        self._taken_to[work.shard] = work.number - self._plan.shards[work.shard].first_item
+
     async def close(self) -> None:
         """Stop reading ahead."""
         if self._loading is not None:

@@ -4,7 +4,6 @@ A local run calls the coordinator directly or through a pipe; on a cluster it is
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from llmbatch_contract.categories import Category
 from llmbatch_contract.reports import Command, Demand, Reply, Report, StopReason
 from llmbatch_worker.limits.gate import Gate
 from llmbatch_worker.progress_keeper import ProgressKeeper
+from llmbatch_worker.waiting import wait_for_event
 
 _RETRY_S = 1.0
 
@@ -56,9 +56,7 @@ class Conversation:
         """Talk until cancelled. The first reply opens the gate; a coordinator that is away changes nothing."""
         wait_s = await self.talk()
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._soon.wait()
+            await wait_for_event(self._soon, wait_s)
             self._soon.clear()
             wait_s = await self.talk()
 
@@ -70,6 +68,7 @@ class Conversation:
             shards=shards,
             in_flight=self._gate.in_flight,
             waiting=self._waiting(),
+            largest_tokens=self._gate.largest_tokens,
             holds=self._holds,
             demand=self._demand(),
             backoff_seconds=self._gate.backoff_s,

@@ -38,9 +38,12 @@ class PipeLink:
             return None
 
     async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Ask to the end even if the caller is cancelled: the next answer must be that to the next question."""
+        return await asyncio.shield(asyncio.create_task(self._ask_and_read(message)))
+
+    async def _ask_and_read(self, message: dict[str, Any]) -> dict[str, Any]:
         async with self._one_at_a_time:
-            tell(message)
-            line = await self._reader.readline()
+            line = await self._reader.readline() if _told(message) else b""
         if not line:
             self._on_parent_gone()
             raise ConnectionError("the parent process is gone")
@@ -48,17 +51,22 @@ class PipeLink:
 
 
 def tell(message: dict[str, Any]) -> None:
-    """Write one line to the parent."""
+    """Write one line to the parent. Raises BrokenPipeError."""
+    sys.stdout.buffer.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+def _told(message: dict[str, Any]) -> bool:
     try:
-        sys.stdout.buffer.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError as error:
-        raise ConnectionError("the parent process is gone") from error
+        tell(message)
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def tell_error(error: LLMBatchError) -> None:
     """Tell the parent why this process ends."""
-    tell({"error": str(error), "kind": type(error).__name__})
+    _told({"error": str(error), "kind": type(error).__name__})
 
 
 async def open_stdin() -> asyncio.StreamReader:

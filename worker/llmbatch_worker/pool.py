@@ -5,7 +5,6 @@ as they are due. What waits for a retry is bounded: an endpoint that is down doe
 """
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 import random
@@ -14,19 +13,21 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from llmbatch_contract.categories import Category
+from llmbatch_contract.categories import ESCAPABLE, Category
 from llmbatch_contract.reports import Demand, StopReason
 from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_worker.asking import Asker, Question
-from llmbatch_worker.classify import Failure, classify
+from llmbatch_worker.classify import Failure, Success, classify
 from llmbatch_worker.client import Client, NoResponse, Response
 from llmbatch_worker.events import AttemptFailed, Emit
 from llmbatch_worker.feed import LEAST_WINDOW, MOST_WINDOW, Feed
 from llmbatch_worker.limits.gate import Gate, Pass
 from llmbatch_worker.limits.headers import exhausted_s, retry_after_s
+from llmbatch_worker.progress_keeper import ProgressKeeper
 from llmbatch_worker.recorder import Recorder
 from llmbatch_worker.retry import THROTTLED, Again, GiveUp, StopBatch, after_failure
 from llmbatch_worker.templates import RenderError
+from llmbatch_worker.waiting import wait_for_event
 from llmbatch_worker.work import RecordForm, Work, dead_letter, result_record
 
 _MOST_WAITING = 1000
@@ -45,6 +46,7 @@ class Pool:
     gate: Gate
     feed: Feed
     recorder: Recorder
+    keeper: ProgressKeeper
     emit: Emit
     wake: asyncio.Event
     """Set when there may be something to do."""
@@ -52,6 +54,8 @@ class Pool:
     """Told of a failure on which the batch stops."""
     stop: StopReason | None = None
     """Why nothing new is sent."""
+    _at_gate: int = 0
+    """Items that wait at the gate: one or none."""
     _is_reachable: bool = False
     """The endpoint has answered something."""
     _waiting: list[tuple[float, int, Work, Category]] = field(default_factory=list)
@@ -82,7 +86,7 @@ class Pool:
         """What could be used: everything, until only the last items are left."""
         if not self.feed.is_exhausted:
             return Demand()
-        left = len(self._waiting) + len(self._flying)
+        left = len(self._waiting) + len(self._flying) + self._at_gate
         return Demand(requests_per_minute=60.0 * left, concurrency=left)
 
     def waiting(self) -> dict[Category, int]:
@@ -108,9 +112,7 @@ class Pool:
                 return work
             if self.feed.is_exhausted and not self._waiting and not self._flying:
                 return None
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._waiting[0][0] - now if self._waiting else None):
-                    await self.wake.wait()
+            await wait_for_event(self.wake, self._waiting[0][0] - now if self._waiting else float("inf"))
         return None
 
     async def _dispatch(self, work: Work) -> None:
@@ -119,7 +121,14 @@ class Pool:
         except RenderError as error:
             self._bury(work, Failure(Category.TEMPLATE_ERROR, str(error)), None, None)
             return
-        passed = await self.gate.admit(question)
+        passed = None
+        self._at_gate = 1
+        try:
+            passed = await self.gate.admit(question)
+        finally:
+            self._at_gate = 0
+            if passed is None and work.attempts == 0:
+                self.feed.give_back(work)
         if passed is None:
             return
         self._note_pace(passed.sent_at)
@@ -158,7 +167,7 @@ class Pool:
                 self._judge(work, question, passed, response)
 
     def _judge(self, work: Work, question: Question, passed: Pass, response: Response) -> None:
-        verdict = classify(question.api, response.status, response.body, self.asker.schema)
+        verdict = self._classify(question, response)
         if verdict.answer is not None:
             work.usage += verdict.answer.usage
             self.gate.answered(passed, question, verdict.answer.usage, response.latency_s)
@@ -173,6 +182,17 @@ class Pool:
         record = result_record(work, verdict, response.latency_s, self.form, request_id)
         self.recorder.add(work.shard, record)
 
+    def _classify(self, question: Question, response: Response) -> Success | Failure:
+        try:
+            return classify(question.api, response.status, response.body, self.asker.schema)
+        except Exception as error:  # noqa: BLE001  # whatever an endpoint sends costs one item, not the batch
+            return Failure(Category.UNKNOWN, f"the answer could not be read: {type(error).__name__}", response.status)
+
+    def _stop_on(self) -> tuple[Category, ...]:
+        """Categories that stop the batch now: what other items have escaped is this item's own trouble."""
+        listed = self.spec.failure_policy.stop_on
+        return tuple(c for c in listed if c not in ESCAPABLE or not self.keeper.has_success)
+
     def _fail(self, work: Work, failure: Failure, response: Response | None, *, is_blameless: bool) -> None:
         """Decide what becomes of an item whose attempt failed; `is_blameless` if the endpoint did not look at it."""
         work.blameless += is_blameless
@@ -185,11 +205,11 @@ class Pool:
             attempts=work.attempts,
             blameless=work.blameless if self._is_reachable else 0,
             policy=self.spec.retry,
-            stop_on=tuple(self.spec.failure_policy.stop_on),
+            stop_on=self._stop_on(),
             retry_after_s=asked_s,
             chance=random.random(),
         )
-        if isinstance(step, GiveUp) and not self._is_reachable:
+        if isinstance(step, GiveUp) and is_blameless and response is None and not self._is_reachable:
             step = StopBatch()
         wait_s = step.after_s if isinstance(step, Again) else None
         self.emit(AttemptFailed(work.shard, work.item_id, failure.category, failure.message, work.attempts, wait_s))

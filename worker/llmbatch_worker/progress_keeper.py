@@ -50,13 +50,17 @@ class ProgressKeeper:
     def __init__(self) -> None:
         self._shards: dict[int, _Shard] = {}
         self._done: set[int] = set()
+        self.has_success = False
+        """Some item of the batch has succeeded, now or in an earlier run."""
 
     def __call__(self, event: Event) -> None:
         match event:
             case ShardOpened(progress):
                 self._shards[progress.shard] = shard = _Shard(progress)
                 shard.written.add(progress)
+                self.has_success |= progress.succeeded > 0
             case ItemDone(number, record):
+                self.has_success |= "error" not in record
                 self._shards[number].add_unwritten(record)
             case PartWritten(number, tally=tally):
                 self._shards[number].add_written(tally)

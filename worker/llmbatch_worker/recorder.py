@@ -1,12 +1,12 @@
 """Writes records down as parts, every few seconds or when there are many, and ends shards that are complete."""
 
 import asyncio
-import contextlib
 
 from llmbatch_contract.records import Record
 from llmbatch_worker.events import Emit, ItemDone, PartWritten, ShardDone
 from llmbatch_worker.progress_keeper import ProgressKeeper
 from llmbatch_worker.shardlog import ShardLog
+from llmbatch_worker.waiting import wait_for_event
 
 WRITE_EVERY_S = 2.0
 WRITE_AT_BYTES = 4 << 20
@@ -33,11 +33,12 @@ class Recorder:
 
         Not to be cancelled: what is being written would be neither here nor there.
         """
-        while not self._is_closing:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WRITE_EVERY_S):
-                    await self._soon.wait()
+        is_last_round = False
+        while not is_last_round:
+            if not self._is_closing:
+                await wait_for_event(self._soon, WRITE_EVERY_S)
             self._soon.clear()
+            is_last_round = self._is_closing
             for log in list(self._logs.values()):
                 await self._write(log)
 

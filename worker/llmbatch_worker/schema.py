@@ -1,5 +1,6 @@
 """Checks answers against `responseSchema`: the only file that knows the JSON schema library."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
@@ -56,15 +57,23 @@ def _without_fence(text: str) -> str:
     return stripped[3:-3].removeprefix("json").strip()
 
 
-def _is_strict(node: object) -> bool:
-    if isinstance(node, list):
-        return all(_is_strict(n) for n in node)
-    if not isinstance(node, dict):
+def _is_strict(schema: object) -> bool:
+    if not isinstance(schema, dict):
         return True
-    properties = node.get("properties")
+    properties = schema.get("properties")
     if isinstance(properties, dict):
-        if node.get("additionalProperties") is not False or set(node.get("required", [])) != set(properties):
+        if schema.get("additionalProperties") is not False or set(schema.get("required", [])) != set(properties):
             return False
-    elif node.get("type") == "object":
+    elif schema.get("type") == "object":
         return False
-    return all(_is_strict(value) for value in node.values())
+    return all(_is_strict(inner) for inner in _subschemas(schema))
+
+
+def _subschemas(schema: dict[str, Any]) -> Iterator[object]:
+    for keyword in ("properties", "$defs", "definitions"):
+        if isinstance(named := schema.get(keyword), dict):
+            yield from named.values()
+    for keyword in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        if isinstance(listed := schema.get(keyword), list):
+            yield from listed
+    yield schema.get("items")

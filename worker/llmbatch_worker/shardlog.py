@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from llmbatch_contract import layout
-from llmbatch_contract.errors import ClaimLostError
+from llmbatch_contract.errors import ClaimLostError, InvariantError
 from llmbatch_contract.model import Model
 from llmbatch_contract.plan import Shard
 from llmbatch_contract.progress import ShardProgress, Totals
@@ -190,9 +190,17 @@ def read_done(store: Store, shard: int) -> Done:
     return Done.load(store.read(layout.done(shard)))
 
 
-def read_part(store: Store, shard: int, name: PartName) -> list[Record]:
-    """The records of a part."""
-    return [orjson.loads(line) for line in store.read(layout.part(shard, *name)).splitlines()]
+def read_part(store: Store, shard: Shard, name: PartName) -> list[Record]:
+    """The records of a part. Raises InvariantError when it is not as it was written."""
+    part = layout.part(shard.number, *name)
+    try:
+        records: list[Record] = [orjson.loads(line) for line in store.read(part).splitlines()]
+    except orjson.JSONDecodeError as error:
+        raise InvariantError(f"{store.where(part)} is damaged: {error.msg}; remove it and run again") from error
+    for record in records:
+        if not 0 <= record["index"] - shard.first_item < shard.items:
+            raise InvariantError(f"{store.where(part)} is damaged: item {record['index']} is not of this shard")
+    return records
 
 
 def _listing(store: Store, shard: Shard) -> layout.ShardObjects:
@@ -201,7 +209,7 @@ def _listing(store: Store, shard: Shard) -> layout.ShardObjects:
 
 def _read_parts(store: Store, shard: Shard, names: Iterable[PartName], found: _Found) -> None:
     for name in names:
-        found.add(name, read_part(store, shard.number, name), shard.first_item)
+        found.add(name, read_part(store, shard, name), shard.first_item)
 
 
 def resent_so_far(store: Store, shard: Shard, listing: layout.ShardObjects) -> int:

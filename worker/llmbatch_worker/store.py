@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from obstore import Bytes, GetOptions
 
 BLOCK_BYTES = 1 << 20
+RESTORE = "put the planned version back, or start over with another output.uri or --state"
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TRIES = 4
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
@@ -121,7 +122,18 @@ class Store:
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 return False
+            self._make_durable(name)
         return True
+
+    def _make_durable(self, name: str) -> None:
+        """What is said to be written outlives a crash of the machine."""
+        path = Path(self.where(name))
+        for each in (path, path.parent):
+            number = os.open(each, os.O_RDONLY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)
 
     def exists(self, name: str) -> bool:
         """Whether there is an object of that name."""
@@ -149,6 +161,7 @@ class Store:
         yield write
         with self._errors("cannot write", name):
             writer.close()
+            self._make_durable(name)
 
     def where(self, name: str) -> str:
         """The object as the user knows it: a path for local folders."""
@@ -159,9 +172,7 @@ class Store:
         try:
             yield
         except PreconditionError as error:
-            raise InputChangedError(
-                f"{self.where(name)} has changed since it was planned; put the planned version back, or start over"
-            ) from error
+            raise InputChangedError(f"{self.where(name)} has changed since it was planned; {RESTORE}") from error
         except (BaseError, OSError, ValueError) as error:
             raise _store_error(error, f"{what} {self.where(name)}") from error
 

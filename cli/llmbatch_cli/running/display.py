@@ -1,5 +1,6 @@
 """Shows a running batch: a live table on a terminal, else a plain line now and then, or JSON lines."""
 
+import contextlib
 import json
 import sys
 import time
@@ -31,6 +32,12 @@ def make_display(output: str) -> Display:
     return Live() if sys.stdout.isatty() else PlainLines(sys.stdout)
 
 
+def _print(text: str, file: TextIO) -> None:
+    """Print a line; nobody listening any more is no reason to stop the batch."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, file=file, flush=True)
+
+
 class JsonLines:
     """A JSON object a line: moments, then the summary."""
 
@@ -39,16 +46,16 @@ class JsonLines:
 
     def update(self, snapshot: Snapshot) -> None:
         """One line."""
-        print(json.dumps(snapshot.as_json()), file=self._file, flush=True)
+        _print(json.dumps(snapshot.as_json()), self._file)
 
     def say(self, text: str) -> None:
         """One line."""
-        print(json.dumps({"message": text}), file=self._file, flush=True)
+        _print(json.dumps({"message": text}), self._file)
 
     def close(self, summary: dict[str, Any] | None) -> None:
         """The summary, as the last line."""
         if summary is not None:
-            print(json.dumps({"summary": summary}), file=self._file, flush=True)
+            _print(json.dumps({"summary": summary}), self._file)
 
 
 class PlainLines:
@@ -71,7 +78,7 @@ class PlainLines:
 
     def say(self, text: str) -> None:
         """One line."""
-        print(text, file=self._file, flush=True)
+        _print(text, self._file)
 
     def close(self, summary: dict[str, Any] | None) -> None:
         """The summary in words."""

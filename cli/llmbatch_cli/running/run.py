@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from llmbatch_cli.interrupts import raise_on_sigterm
 from llmbatch_cli.running.display import INTERRUPTED, Display
 from llmbatch_cli.running.links import ShardQueue
 from llmbatch_cli.running.snapshot import Snapshot, Speedometer, snapshot
-from llmbatch_cli.running.state import plan_or_continue
+from llmbatch_cli.running.state import finished_summary, plan_or_continue
 from llmbatch_cli.running.workers import LocalWorker, WorkerProcesses
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.exits import Exit
@@ -40,7 +41,11 @@ class LocalRun:
     display: Display
 
     def run(self) -> Exit:
-        """All stages."""
+        """All stages that are left to do."""
+        if (finished := finished_summary(self.job)) is not None:
+            self.display.say("this batch is finished; use another output.uri or --state to run it again")
+            self.display.close(finished)
+            return _EXITS[finished["phase"]]
         check_api_key(self.job.batch.spec.endpoint)
         plan = self._plan()
         coordinator = Coordinator(
@@ -49,7 +54,9 @@ class LocalRun:
             progress=BatchProgress(plan.items, len(plan.shards)),
             report_every_s=_REPORT_EVERY_S,
         )
-        if asyncio.run(self._run_shards(plan, coordinator)):
+        interrupted = asyncio.run(self._run_shards(plan, coordinator))
+        raise_on_sigterm()
+        if interrupted:
             self.display.close(None)
             self.display.say(INTERRUPTED)
             return Exit.INTERRUPTED
@@ -121,6 +128,6 @@ class LocalRun:
 def _warn_of_misfits(planned: Planned, display: Display) -> None:
     if planned.misfits:
         display.say(
-            f"warning: the templates do not fit {planned.misfits:,} items, which will be in errors.jsonl as "
+            f"warning: the templates do not fit {planned.misfits:,} items or more, which will be in errors.jsonl as "
             f"template_error; the first: {planned.first_misfit}"
         )

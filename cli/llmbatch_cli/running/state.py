@@ -4,16 +4,20 @@ import hashlib
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import orjson
 import pydantic
 
 from llmbatch_contract import layout
-from llmbatch_contract.errors import StateMismatchError
+from llmbatch_contract.errors import InputChangedError, StateMismatchError
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan, asked_of, changed_fields
+from llmbatch_worker.finalizing.finalizer import SUMMARY_NAME
 from llmbatch_worker.inputs.source import open_source
 from llmbatch_worker.planning.planner import Planned, make_plan
-from llmbatch_worker.store import Store
+from llmbatch_worker.store import RESTORE, Store, split_uri
 from llmbatch_worker.work import utc
 
 
@@ -26,6 +30,18 @@ def plan_or_continue(job: Job, workers: int, on_items: Callable[[int], None]) ->
         job.batch, store, uid=uuid.uuid4().hex, created_at=utc(time.time()), workers=workers, on_items=on_items
     )
     return planned.plan, planned
+
+
+def finished_summary(job: Job) -> dict[str, Any] | None:
+    """The summary of this batch if an earlier run has finished it. Raises StateMismatchError for another batch."""
+    store = Store(job.store_uri)
+    output = Store(job.output_uri)
+    if not (store.exists(layout.PLAN) and output.exists(SUMMARY_NAME)):
+        return None
+    plan = _continued(job, store)
+    summary: dict[str, Any] = orjson.loads(output.read(SUMMARY_NAME))
+    is_whole = all(output.exists(Path(summary["output"][kind]["uri"]).name) for kind in ("results", "errors"))
+    return summary if is_whole and summary["uid"] == plan.uid and summary["reason"] is None else None
 
 
 def _continued(job: Job, store: Store) -> Plan:
@@ -45,7 +61,19 @@ def _continued(job: Job, store: Store) -> Plan:
             f"{store.where('').rstrip('/')} holds a run with another {', '.join(changed)}; put it back to continue "
             "that run, or use another output.uri or --state for a new one"
         )
+    _check_unchanged(job, plan)
     return plan
+
+
+def _check_unchanged(job: Job, plan: Plan) -> None:
+    """Shards see for themselves when the input changes, unless they read an unpacked copy of it."""
+    uri = job.batch.spec.input.uri
+    if uri is None or not plan.input.unpacked:
+        return
+    folder, name = split_uri(uri)
+    source = Store(folder, create=False)
+    if source.info(name).etag != plan.input.etag:
+        raise InputChangedError(f"{source.where(name)} has changed since it was planned; {RESTORE}")
 
 
 def _inline_items_changed(job: Job, plan: Plan) -> bool:

@@ -104,6 +104,8 @@ class WorkerProcesses:
         try:
             process.stdin.write(self.job.dump_json() + b"\n")
             async for line in process.stdout:
+                if not line.endswith(b"\n"):  # it died in the middle of it
+                    break
                 answer = self._answer(worker, orjson.loads(line))
                 process.stdin.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
             return await process.wait()

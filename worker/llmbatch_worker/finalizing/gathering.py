@@ -58,7 +58,7 @@ class Gatherer:
         """The first record of each item, by position; a part of a stale attempt adds none."""
         found: list[Record | None] = [None] * shard.items
         for name in parts:
-            for record in read_part(self._store, shard.number, name):
+            for record in read_part(self._store, shard, name):
                 position = record["index"] - shard.first_item
                 if found[position] is None:
                     found[position] = record

@@ -137,8 +137,8 @@ def _line(row: object) -> bytes:
 
 def _csv_line(cells: Iterable[object]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # so that a lone \r is quoted, too
+    return text.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
 def _cell(value: object) -> object:

@@ -25,6 +25,7 @@ class Source:
     unpacked: bool
     """The bytes differ from the stored ones: shards need a copy of them."""
     etag: str | None
+    """Version of the object behind it, packed or not."""
 
 
 def open_source(spec: Input) -> Source:
@@ -41,7 +42,7 @@ def open_source(spec: Input) -> Source:
     blocks = store.blocks(name, 0, info.size, info.etag)
     first = next(blocks)
     if is_gzip(first):
-        return Source(where, _gunzip(_chain(first, blocks), where), unpacked=True, etag=None)
+        return Source(where, _gunzip(_chain(first, blocks), where), unpacked=True, etag=info.etag)
     return Source(where, _chain(first, blocks), unpacked=False, etag=info.etag)
 
 

@@ -12,8 +12,9 @@ _SLOWER = 1.5
 _MUCH_SLOWER = 2.5
 _BACK_OFF = 0.7
 _EASE = 0.9
-_BASELINE_AGES = 1.02
-_LEAST_SAMPLES = 8
+_LEAST_SAMPLES = 16
+_FAIR_TRY = 0.6
+_HELPED = 0.9
 
 
 class AdaptiveConcurrency:
@@ -24,6 +25,10 @@ class AdaptiveConcurrency:
         self._limit = float(min(START, most))
         self._is_searching = True
         self._baseline_s: float | None = None
+        self._easing_from: tuple[float, float] | None = None
+        """Limit and median latency when answers became much slower."""
+        self._settling = 0
+        """Answers to pass over: they were asked for under the limit before."""
         self._latencies: list[float] = []
         self._peak_in_flight = 0
         self._last_decrease = float("-inf")
@@ -35,6 +40,9 @@ class AdaptiveConcurrency:
 
     def answered(self, latency_s: float, in_flight: int) -> None:
         """An answer took `latency_s`; `in_flight` requests were under way when it came."""
+        if self._settling > 0:
+            self._settling -= 1
+            return
         self._latencies.append(latency_s)
         self._peak_in_flight = max(self._peak_in_flight, in_flight)
         if len(self._latencies) >= max(_LEAST_SAMPLES, self.limit):
@@ -55,16 +63,26 @@ class AdaptiveConcurrency:
         if self._baseline_s is None or median < self._baseline_s:
             self._baseline_s = median
         ratio = median / max(self._baseline_s, 1e-6)
-        self._baseline_s *= _BASELINE_AGES
+        if ratio > _SLOWER:
+            self._is_searching = False
         if ratio > _MUCH_SLOWER:
-            self._limit = max(1.0, self._limit * _EASE)
-            self._is_searching = False
-        elif ratio > _SLOWER:
-            self._is_searching = False
-        elif was_used:
+            self._ease(median)
+            return
+        self._easing_from = None
+        if ratio <= _SLOWER and was_used:
             self._grow()
 
+    def _ease(self, median: float) -> None:
+        """Shrink step by step, unless that does not make answers faster: then the endpoint is just slower now."""
+        limit, before = self._easing_from = self._easing_from or (self._limit, median)
+        if self._limit <= _FAIR_TRY * limit and median > _HELPED * before:
+            self._baseline_s, self._easing_from = median, None
+            return
+        self._settling = self.limit
+        self._limit = max(1.0, self._limit * _EASE)
+
     def _grow(self) -> None:
+        self._settling = self.limit
         step = self._limit if self._is_searching else max(1.0, self._limit**0.5)
         self._limit = min(float(self.most), self._limit + step)
 

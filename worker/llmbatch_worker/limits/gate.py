@@ -4,7 +4,6 @@ One dispatcher waits here for one request at a time, so a large request is not o
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from llmbatch_worker.asking import Question
 from llmbatch_worker.limits.adaptive import AdaptiveConcurrency
 from llmbatch_worker.limits.estimate import TokenEstimate
 from llmbatch_worker.limits.pacing import Pacer
+from llmbatch_worker.waiting import wait_for_event
 
 Clock = Callable[[], float]
 
@@ -43,6 +43,8 @@ class Gate:
         self._is_shut = False
         self._changed = asyncio.Event()
         self.in_flight = 0
+        self.largest_tokens = 0.0
+        """Of all requests so far, by estimate."""
 
     @property
     def concurrency(self) -> int:
@@ -83,33 +85,32 @@ class Gate:
 
     async def admit(self, question: Question) -> Pass | None:
         """Wait until a request may be sent, and count it as in flight; None when the gate is shut."""
-        while not self._is_shut and (wait_s := self._wait_s()) > 0:
+        read = self._estimate.input(question)
+        tokens = read + self._estimate.output(question)
+        self.largest_tokens = max(self.largest_tokens, tokens)
+        while not self._is_shut and (wait_s := self._wait_s(read, tokens)) > 0:
             self._changed.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if wait_s == float("inf") else wait_s):
-                    await self._changed.wait()
-        return None if self._is_shut else self._let_in(question)
+            await wait_for_event(self._changed, wait_s)
+        return None if self._is_shut else self._let_in(read, tokens)
 
-    def _wait_s(self) -> float:
+    def _wait_s(self, read: float, tokens: float) -> float:
         if self._is_paused or self.in_flight >= self.concurrency:
             return float("inf")
         now = self._clock()
         return max(
             self._closed_until - now,
             self._requests.wait_s(now),
-            self._tokens.wait_s(now),
-            self._input_tokens.wait_s(now),
+            self._tokens.wait_s(now, tokens),
+            self._input_tokens.wait_s(now, read),
         )
 
-    def _let_in(self, question: Question) -> Pass:
+    def _let_in(self, read: float, tokens: float) -> Pass:
         now = self._clock()
-        read = self._estimate.input(question)
-        passed = Pass(now, read, read + self._estimate.output(question))
         self._requests.take(1, now)
-        self._tokens.take(passed.tokens, now)
-        self._input_tokens.take(passed.input_tokens, now)
+        self._tokens.take(tokens, now)
+        self._input_tokens.take(read, now)
         self.in_flight += 1
-        return passed
+        return Pass(now, read, tokens)
 
     def leave(self, passed: Pass) -> None:
         """The request is no longer in flight."""
@@ -122,7 +123,7 @@ class Gate:
         if used.total:
             self._tokens.give_back(passed.tokens - used.total)
             self._input_tokens.give_back(passed.input_tokens - used.input)
-        self._adaptive.answered(latency_s, self.in_flight)
+        self._adaptive.answered(latency_s, self.in_flight + 1)  # it has just left
 
     def refused(self, passed: Pass, *, pushed_back: bool) -> None:
         """The request failed: its tokens were not used; if `pushed_back`, the endpoint is too busy."""

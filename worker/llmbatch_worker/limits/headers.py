@@ -22,8 +22,8 @@ _LEAST_UNIX_TIME = 1e9
 
 def retry_after_s(headers: Mapping[str, str], wall_now: float) -> float | None:
     """How long the endpoint asks to wait, in seconds; None: it does not say. `wall_now` is Unix time."""
-    if (in_ms := _wait_s(headers.get("retry-after-ms", ""), wall_now)) is not None:
-        return min(in_ms / 1000, LONGEST_WAIT_S)
+    if _NUMBER.fullmatch(in_ms := headers.get("retry-after-ms", "").strip()):
+        return min(float(in_ms) / 1000, LONGEST_WAIT_S)
     text = headers.get("retry-after", "")
     wait = _wait_s(text, wall_now)
     if wait is None:
@@ -51,8 +51,8 @@ def _wait_s(text: str, wall_now: float) -> float | None:
 def _until_date_s(text: str, wall_now: float) -> float | None:
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=datetime.UTC)
+        return date.timestamp() - wall_now
+    except (ValueError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=datetime.UTC)
-    return date.timestamp() - wall_now

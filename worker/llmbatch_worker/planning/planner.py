@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from llmbatch_contract import __version__
-from llmbatch_contract.errors import InputError
+from llmbatch_contract.errors import ClaimLostError, InputError
 from llmbatch_contract.layout import PLAN, UNPACKED_INPUT
 from llmbatch_contract.plan import Plan, PlannedInput, asked_of
 from llmbatch_contract.spec import InputFormat, LLMBatch
@@ -73,8 +73,8 @@ def make_plan(
         shards=shards,
         input_tokens_estimate=survey.input_tokens(digest.size),
     )
-    if store is not None:
-        store.put(PLAN, plan.dump_json())
+    if store is not None and not store.create(PLAN, plan.dump_json()):
+        raise ClaimLostError(f"another run has just planned into {store.where(PLAN)}; run again to continue it")
     return Planned(plan, survey.first_question, survey.misfits, survey.first_misfit)
 
 

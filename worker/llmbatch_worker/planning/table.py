@@ -28,7 +28,7 @@ def open_table(spec: Input, name: str, blocks: Iterable[bytes]) -> Table:
     """Rows of the whole input. Raises InputError."""
     rest = iter(blocks)
     head = next(rest, b"")
-    found = detect_format(spec.format, name, head)
+    found = detect_format(spec.format, f"{name}.jsonl" if spec.items is not None else name, head)
     whole = itertools.chain((head,), rest)
     if found is InputFormat.OPENAI:
         return Table(found, ID_FIELD, [], ",", read_openai(whole, name))
