@@ -1,0 +1,44 @@
+"""The shards stage of one worker: the engine and its coordinator in this process, files in a folder of its own."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.inside.probes import Probes
+from benchmarks.inside.timing import Stretch
+from benchmarks.workload import job as make_job
+from llmbatch_cli.running.links import DirectLink, ShardQueue
+from llmbatch_contract.coordination import Coordinator
+from llmbatch_contract.job import Job
+from llmbatch_contract.plan import Plan
+from llmbatch_contract.progress import BatchProgress
+from llmbatch_worker.engine import Engine
+from llmbatch_worker.planning.planner import make_plan
+from llmbatch_worker.store import Store
+from llmbatch_worker.work import utc
+
+
+def measure(folder: str, source: str, url: str, in_flight: int, probed: bool = False) -> dict[str, Any]:
+    """Plan, then time the shards. `probed`: also CPU time by stage, at a small cost."""
+    job = make_job(Path(folder), Path(source), url, concurrency=in_flight)
+    planned = make_plan(job.batch, Store(job.store_uri), uid="bench", created_at=utc(time.time()))
+    if not probed:
+        return asyncio.run(run_shards(job, planned.plan))
+    with Probes() as probes:
+        timing = asyncio.run(run_shards(job, planned.plan))
+    return {**timing, "stages": probes.cpu_s}
+
+
+async def run_shards(job: Job, plan: Plan) -> dict[str, Any]:
+    """All shards, timed."""
+    spec = job.batch.spec
+    progress = BatchProgress(plan.items, len(plan.shards))
+    coordinator = Coordinator(limits=spec.endpoint.limits, policy=spec.failure_policy, progress=progress)
+    queue = ShardQueue(range(len(plan.shards)))
+    stretch = Stretch()
+    await Engine(job, plan, DirectLink(coordinator, queue, "local-0"), worker="local-0").run()
+    timing = stretch.end(plan.items)
+    if progress.totals().succeeded != plan.items:
+        raise RuntimeError(f"only {progress.totals().succeeded} of {plan.items} items succeeded")
+    return timing

@@ -1,0 +1,60 @@
+"""How much each benchmark does: in full, in a quick look, and at the least that shows that it works."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of all benchmarks."""
+
+    repeats: int
+    throughput_items: int
+    latencies_ms: tuple[int, ...]
+    memory_items: int
+    memory_few_items: int
+    planning_items: int
+    limits_s: float
+    limit_window_s: float
+    """Pacing is made for windows of a minute; one of less than 10 s leaves it no room to catch up."""
+    workers: tuple[int, ...]
+    finalize_items: int
+
+
+FULL = Sizes(
+    repeats=3,
+    throughput_items=6_000,
+    latencies_ms=(0, 10),
+    memory_items=1_000_000,
+    memory_few_items=10_000,
+    planning_items=100_000,
+    limits_s=75,
+    limit_window_s=60,
+    workers=(1, 3),
+    finalize_items=200_000,
+)
+
+QUICK = Sizes(
+    repeats=3,
+    throughput_items=1_000,
+    latencies_ms=(0,),
+    memory_items=50_000,
+    memory_few_items=10_000,
+    planning_items=20_000,
+    limits_s=22,
+    limit_window_s=20,
+    workers=(1, 3),
+    finalize_items=20_000,
+)
+
+SMALLEST = Sizes(
+    repeats=1,
+    throughput_items=64,
+    latencies_ms=(0,),
+    memory_items=40,
+    memory_few_items=20,
+    planning_items=200,
+    limits_s=1.5,
+    limit_window_s=1,
+    workers=(1,),
+    finalize_items=50,
+)

@@ -1,0 +1,68 @@
+"""Every benchmark works at its smallest size and has its section on the page. What they measure decides nothing."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.local_run import environment
+
+_ROOT = Path(__file__).parents[2]
+_PAGE = _ROOT / "docs" / "benchmarks.md"
+_NAMES = ["throughput", "memory", "planning", "limits", "finalize"]
+
+
+def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(
+        command, cwd=_ROOT, capture_output=True, text=True, timeout=110, check=False, env=environment()
+    )
+
+
+def _section(page: Path, name: str) -> str:
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", page.read_text(), re.DOTALL)
+    assert found is not None, f"no section for {name}"
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def written_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the page after all benchmarks have run."""
+    page = Path(shutil.copy(_PAGE, tmp_path_factory.mktemp("page")))
+    ended = _run("--smallest", "--page", str(page))
+    assert ended.returncode == 0, ended.stderr
+    return page
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_benchmark_runs_and_fills_its_section(name: str, written_page: Path) -> None:
+    content = _section(written_page, name)
+    assert "smallest sizes" in content
+    assert "\n|--" in content
+
+
+def test_results_tell_no_paths_of_the_machine(written_page: Path) -> None:
+    written = "".join(_section(written_page, name) for name in _NAMES)
+    assert str(_ROOT) not in written
+    assert "/tmp" not in written
+
+
+def test_only_what_ran_is_rewritten(tmp_path: Path) -> None:
+    page = Path(shutil.copy(_PAGE, tmp_path))
+    assert _run("planning", "--smallest", "--page", str(page)).returncode == 0
+    changed = [name for name in _NAMES if _section(page, name) != _section(_PAGE, name)]
+    assert changed == ["planning"]
+
+
+def test_the_page_has_a_section_for_each_benchmark() -> None:
+    described = _run("--help").stdout
+    marked = re.findall(r"^<!-- (\w+) -->$", _PAGE.read_text(), re.MULTILINE)
+    assert marked == _NAMES
+    assert ", ".join(_NAMES) in " ".join(described.split())
+
+
+def test_an_unknown_benchmark_is_refused() -> None:
+    assert _run("speed").returncode == 2
