@@ -23,6 +23,11 @@ from llmbatch_contract.errors import MissingSecretError
 from llmbatch_contract.spec import Api, Endpoint
 
 _KEEPALIVE_S = 30.0
+_READ = frozenset((b"retry-after", b"retry-after-ms", b"x-request-id")) | {
+    f"x-ratelimit-{what}-{of}".encode()
+    for what in ("remaining", "reset")
+    for of in ("requests", "tokens", "input-tokens")
+}
 _EXTENSIONS = {"timeout": {"connect": 15.0}}
 
 
@@ -32,7 +37,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Those that say how long to wait, and the request's id; names in lower case."""
     body: bytes
     latency_s: float
 
@@ -105,7 +110,10 @@ class Client:
             was_sent = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
             return NoResponse(Category.CONNECTION, self._describe(error), was_sent)
         latency_s = time.perf_counter() - started
-        return Response(response.status_code, response.headers, self._without_key(content), latency_s)
+        headers = {
+            n.lower().decode("latin-1"): v.decode("latin-1") for n, v in response.headers.raw if n.lower() in _READ
+        }
+        return Response(response.status_code, headers, self._without_key(content), latency_s)
 
     def _describe(self, error: Exception) -> str:
         host, cause = urlsplit(self._url).netloc, error.__cause__ or error
