@@ -23,7 +23,7 @@ from llmbatch_contract.errors import (
     StoreError,
     StoreMissingError,
 )
-from llmbatch_worker.store import Store, local_path, split_uri
+from llmbatch_worker.store import RESTORE, Store, local_path, split_uri
 
 _ODD_NAMES = [
     *("a b.csv", " lead", "trail ", "100%.csv", "a%20b.csv", "a%2Fb", "a?b.csv", "a#b.csv", "a\\b.csv", "a*b", "~a"),
@@ -148,9 +148,7 @@ def test_blocks_of_an_object_that_changed_are_refused(store: Store, tmp_path: Pa
     store.put("data", b"jello")
     with pytest.raises(InputChangedError) as caught:
         list(store.blocks("data", 0, 5, etag))
-    assert str(caught.value) == (
-        f"{tmp_path}/data has changed since it was planned; put the planned version back, or start over with another output.uri or --state"
-    )
+    assert str(caught.value) == (f"{tmp_path}/data has changed since it was planned; {RESTORE}")
 
 
 def test_a_change_between_two_blocks_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +328,7 @@ _ATTEMPT = """
 import os, sys
 from pathlib import Path
 from llmbatch_contract.errors import StoreError
-from llmbatch_worker.store import Store
+from llmbatch_worker.store import RESTORE, Store
 
 action, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
@@ -412,7 +410,7 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
 def test_a_pipe_in_place_of_a_file_is_an_error_rather_than_a_wait_for_ever(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     code = (
-        "import sys; from llmbatch_worker.store import Store; from llmbatch_contract.errors import LLMBatchError\n"
+        "import sys; from llmbatch_worker.store import RESTORE, Store; from llmbatch_contract.errors import LLMBatchError\n"
         "try: Store(sys.argv[1]).info('pipe')\n"
         "except LLMBatchError: print('refused')"
     )
