@@ -328,7 +328,7 @@ _ATTEMPT = """
 import os, sys
 from pathlib import Path
 from llmbatch_contract.errors import StoreError
-from llmbatch_worker.store import RESTORE, Store
+from llmbatch_worker.store import Store
 
 action, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
@@ -410,7 +410,7 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
 def test_a_pipe_in_place_of_a_file_is_an_error_rather_than_a_wait_for_ever(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     code = (
-        "import sys; from llmbatch_worker.store import RESTORE, Store; from llmbatch_contract.errors import LLMBatchError\n"
+        "import sys; from llmbatch_worker.store import Store; from llmbatch_contract.errors import LLMBatchError\n"
         "try: Store(sys.argv[1]).info('pipe')\n"
         "except LLMBatchError: print('refused')"
     )
