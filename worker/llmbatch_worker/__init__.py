@@ -7,11 +7,12 @@ A shard is worked on by these, in the order in which an item meets them:
 
     engine.py     puts the parts together, ends them in order
     feed.py       items that still need an answer, read ahead                 shardlog.py what is written of a shard
-    pool.py       requests in flight, retries, what becomes of a failure      retry.py    whether to ask again (pure)
+    pool.py       requests in flight, and those that wait for a retry         judging.py  what becomes of an attempt
     asking.py     item to request     templates.py  schema.py  apis.py (pure)
     limits/       how fast and how much at once                               client.py   HTTP
-    classify.py   response to answer or failure (pure)                        work.py     the item's record (pure)
-    recorder.py   records to parts                                            events.py   what happened, for listeners
+    classify.py   response to answer or failure (pure)                        retry.py    whether to ask again (pure)
+    work.py       the item's record (pure)                                    events.py   what happened, for listeners
+    recorder.py   records to parts
     link.py       the conversation with the coordinator                       progress_keeper.py  counts, from events
     pipe.py  __main__.py   the engine as a process of its own
 """

@@ -19,6 +19,7 @@ from llmbatch_worker.client import Client
 from llmbatch_worker.events import Emit, EventStream
 from llmbatch_worker.feed import Feed
 from llmbatch_worker.inputs.reading import PlannedItems
+from llmbatch_worker.judging import Judge
 from llmbatch_worker.limits.gate import Gate
 from llmbatch_worker.link import Conversation, Link
 from llmbatch_worker.pool import Pool
@@ -58,8 +59,9 @@ class Engine:
         self._recorder = Recorder(self._feed.logs, keeper, emit)
         form = RecordForm(spec.output.include_input, spec.output.format is OutputFormat.OPENAI)
         asker = Asker(spec, plan.input.format)
+        judge = Judge(spec, form, asker.schema, gate, self._recorder, keeper, emit)
         self._pool = Pool(
-            plan.uid, spec, form, asker, self._client, gate, self._feed, self._recorder, keeper, emit, wake,
+            plan.uid, asker, self._client, gate, self._feed, judge, wake,
             on_stop=lambda reason: self._conversation.report_stop(reason),
         )  # fmt: skip
         self._conversation = Conversation(

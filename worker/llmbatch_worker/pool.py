@@ -1,4 +1,4 @@
-"""Keeps requests in flight: takes items and due retries, passes them through the gate, and judges what comes back.
+"""Keeps requests in flight: takes items and due retries, and passes them through the gate.
 
 One dispatcher; every request is a task of its own, so a slow one holds back nobody. Retries go before new items as soon
 as they are due. What waits for a retry is bounded: an endpoint that is down does not draw in the whole input.
@@ -7,28 +7,22 @@ as they are due. What waits for a retry is bounded: an endpoint that is down doe
 import asyncio
 import heapq
 import itertools
-import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from llmbatch_contract.categories import ESCAPABLE, Category
+from llmbatch_contract.categories import Category
 from llmbatch_contract.reports import Demand, StopReason
-from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_worker.asking import Asker, Question
-from llmbatch_worker.classify import Failure, Success, classify
-from llmbatch_worker.client import Client, NoResponse, Response
-from llmbatch_worker.events import AttemptFailed, Emit
+from llmbatch_worker.classify import Failure
+from llmbatch_worker.client import Client, NoResponse
 from llmbatch_worker.feed import LEAST_WINDOW, MOST_WINDOW, Feed
+from llmbatch_worker.judging import Judge, RetryLater
 from llmbatch_worker.limits.gate import Gate, Pass
-from llmbatch_worker.limits.headers import exhausted_s, retry_after_s
-from llmbatch_worker.progress_keeper import ProgressKeeper
-from llmbatch_worker.recorder import Recorder
-from llmbatch_worker.retry import THROTTLED, Again, GiveUp, StopBatch, after_failure
 from llmbatch_worker.templates import RenderError
 from llmbatch_worker.waiting import wait_for_event
-from llmbatch_worker.work import RecordForm, Work, dead_letter, result_record
+from llmbatch_worker.work import Work
 
 _MOST_WAITING = 1000
 _DRAIN_S = 5.0
@@ -39,15 +33,11 @@ class Pool:
     """The requests of one worker."""
 
     uid: str
-    spec: LLMBatchSpec
-    form: RecordForm
     asker: Asker
     client: Client
     gate: Gate
     feed: Feed
-    recorder: Recorder
-    keeper: ProgressKeeper
-    emit: Emit
+    judge: Judge
     wake: asyncio.Event
     """Set when there may be something to do."""
     on_stop: Callable[[StopReason], None]
@@ -56,8 +46,6 @@ class Pool:
     """Why nothing new is sent."""
     _at_gate: int = 0
     """Items that wait at the gate: one or none."""
-    _is_reachable: bool = False
-    """The endpoint has answered something."""
     _waiting: list[tuple[float, int, Work, Category]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
     _flying: set[asyncio.Task[None]] = field(default_factory=set)
@@ -119,7 +107,7 @@ class Pool:
         try:
             question = self.asker.ask(work.item)
         except RenderError as error:
-            self._bury(work, Failure(Category.TEMPLATE_ERROR, str(error)), None, None)
+            self.judge.bury(work, Failure(Category.TEMPLATE_ERROR, str(error)))
             return
         passed = None
         self._at_gate = 1
@@ -156,81 +144,15 @@ class Pool:
             response = await self.client.send(question.api, question.body, work.idempotency_key(self.uid))
         finally:
             self.gate.leave(passed)
-        match response:
-            case NoResponse(category, message, was_sent):
-                self.gate.refused(passed, pushed_back=category is Category.TIMEOUT or not was_sent)
-                if not was_sent:
-                    self.gate.close_for(self.spec.retry.initial_seconds)
-                self._fail(work, Failure(category, message), None, is_blameless=not was_sent)
-            case Response():
-                self._is_reachable = True
-                self._judge(work, question, passed, response)
-
-    def _judge(self, work: Work, question: Question, passed: Pass, response: Response) -> None:
-        verdict = self._classify(question, response)
-        if verdict.answer is not None:
-            work.usage += verdict.answer.usage
-            self.gate.answered(passed, question, verdict.answer.usage, response.latency_s)
+        if isinstance(response, NoResponse):
+            outcome = self.judge.no_response(work, passed, response)
         else:
-            assert isinstance(verdict, Failure)
-            self.gate.refused(passed, pushed_back=verdict.category in THROTTLED)
-        self.gate.close_for(exhausted_s(response.headers, time.time()))
-        if isinstance(verdict, Failure):
-            self._fail(work, verdict, response, is_blameless=verdict.category in THROTTLED)
-            return
-        request_id = response.headers.get("x-request-id")
-        record = result_record(work, verdict, response.latency_s, self.form, request_id)
-        self.recorder.add(work.shard, record)
-
-    def _classify(self, question: Question, response: Response) -> Success | Failure:
-        try:
-            return classify(question.api, response.status, response.body, self.asker.schema)
-        except Exception as error:  # noqa: BLE001  # whatever an endpoint sends costs one item, not the batch
-            return Failure(Category.UNKNOWN, f"the answer could not be read: {type(error).__name__}", response.status)
-
-    def _stop_on(self) -> tuple[Category, ...]:
-        """Categories that stop the batch now: what other items have escaped is this item's own trouble."""
-        listed = self.spec.failure_policy.stop_on
-        return tuple(c for c in listed if c not in ESCAPABLE or not self.keeper.has_success)
-
-    def _fail(self, work: Work, failure: Failure, response: Response | None, *, is_blameless: bool) -> None:
-        """Decide what becomes of an item whose attempt failed; `is_blameless` if the endpoint did not look at it."""
-        work.blameless += is_blameless
-        work.rejected += failure.answer is not None
-        asked_s = retry_after_s(response.headers, time.time()) if response is not None else None
-        if asked_s is not None and failure.category in THROTTLED:
-            self.gate.close_for(asked_s)
-        step = after_failure(
-            failure.category,
-            attempts=work.attempts,
-            blameless=work.blameless if self._is_reachable else 0,
-            policy=self.spec.retry,
-            stop_on=self._stop_on(),
-            retry_after_s=asked_s,
-            chance=random.random(),
-        )
-        if isinstance(step, GiveUp) and is_blameless and response is None and not self._is_reachable:
-            step = StopBatch()
-        wait_s = step.after_s if isinstance(step, Again) else None
-        self.emit(AttemptFailed(work.shard, work.item_id, failure.category, failure.message, work.attempts, wait_s))
-        match step:
-            case Again(after_s):
-                heapq.heappush(self._waiting, (self.gate.now() + after_s, next(self._order), work, failure.category))
-            case GiveUp():
-                self._bury(work, failure, response, response.latency_s if response else None)
-            case StopBatch():
-                reason = StopReason(category=failure.category, message=_why(work, failure))
-                self.stop_sending(reason)
-                self.on_stop(reason)
-
-    def _bury(self, work: Work, failure: Failure, response: Response | None, latency_s: float | None) -> None:
-        request_id = response.headers.get("x-request-id") if response is not None else None
-        letter = dead_letter(
-            work, failure, failed_at=time.time(), latency_s=latency_s, form=self.form, request_id=request_id
-        )
-        self.recorder.add(work.shard, letter)
-
-
-def _why(work: Work, failure: Failure) -> str:
-    status = f" (HTTP {failure.status})" if failure.status else ""
-    return f"{failure.category}{status}: {failure.message} [item {work.item_id}]"
+            outcome = self.judge.response(work, question, passed, response)
+        match outcome:
+            case RetryLater(after_s, category):
+                heapq.heappush(self._waiting, (self.gate.now() + after_s, next(self._order), work, category))
+            case StopReason():
+                self.stop_sending(outcome)
+                self.on_stop(outcome)
+            case None:
+                pass
