@@ -22,7 +22,7 @@ class Sizes:
 
 FULL = Sizes(
     repeats=3,
-    throughput_items=12_000,
+    throughput_items=6_000,
     latencies_ms=(0, 10),
     memory_items=1_000_000,
     memory_few_items=10_000,
