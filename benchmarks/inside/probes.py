@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp.client_proto import ResponseHandler
 
-from llmbatch_worker import feed, pool
+from llmbatch_worker import feed, judging
 from llmbatch_worker.asking import Asker
 from llmbatch_worker.client import Client
 from llmbatch_worker.limits.gate import Gate
@@ -24,8 +24,8 @@ _CALLS: tuple[tuple[Any, str, str], ...] = (
     (feed, "open_shard", "write"),
     (Asker, "ask", "render"),
     (ResponseHandler, "data_received", "send"),
-    (pool, "classify", "classify"),
-    (pool, "result_record", "record"),
+    (judging, "classify", "classify"),
+    (judging, "result_record", "record"),
     (Recorder, "add", "record"),
     (ShardLog, "write_part", "write"),
     (ShardLog, "finish", "write"),
