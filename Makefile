@@ -19,7 +19,7 @@ check: setup ## Format, lint, types, import rules
 	$(BIN)/lint-imports
 
 test: check ## All checks and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 demo: setup ## Ask a small local model about your installed packages
 	$(BIN)/python scripts/demo.py
@@ -33,6 +33,7 @@ lock: setup ## Bring requirements.lock up to pyproject.toml; ARGS=--upgrade take
 
 docs: setup ## Write the generated pages
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/crds.py
 
 clean: ## Remove .venv, caches and what the demo made
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -5,4 +5,12 @@ inside/        what is measured, run in processes of its own by child.py
 processes.py   starts, pins, watches and ends processes       workload.py  inputs and manifests
 rounds.py      A B A B …, median and range (pure)             tables.py    Markdown tables (pure)
 page.py        the sections of docs/benchmarks.md             machine.py   what it ran on
+
+operator_load.py, with load/, is about the operator; it needs a cluster, which on_cluster.py finds.
 """
+
+import sys
+from pathlib import Path
+
+# The cluster, and what is deployed on it, are those of the tests.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))

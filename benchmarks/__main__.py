@@ -11,8 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import finalize, limits, memory, planning, throughput
+from benchmarks import api_calls, finalize, latency_on_cluster, limits, memory, operator_load, planning, throughput
 from benchmarks.machine import ran_on
+from benchmarks.on_cluster import HOW_TO_GET_ONE, find_cluster
 from benchmarks.page import PAGE, write_section
 from benchmarks.sizes import FULL, QUICK, SMALLEST, Sizes
 from benchmarks.tables import Section
@@ -23,7 +24,11 @@ BENCHMARKS: dict[str, Callable[[Sizes], Section]] = {
     "planning": planning.measure,
     "limits": limits.measure,
     "finalize": finalize.measure,
+    "cluster": latency_on_cluster.measure,
+    "calls": api_calls.measure,
+    "operator": operator_load.measure,  # the last: the cluster is busy for minutes with clearing away its pods
 }
+_ON_CLUSTER = ("cluster", "calls", "operator")
 _SIZES = {"full": FULL, "quick": QUICK, "smallest": SMALLEST}
 
 
@@ -38,8 +43,15 @@ def main() -> None:
     if asked.items is not None:
         sizes = dataclasses.replace(sizes, memory_items=asked.items)
     where = ran_on(f"{asked.size} sizes", datetime.datetime.now(datetime.UTC).date())
-    for name in asked.names or BENCHMARKS:
+    for name in asked.names or _all_that_can_run():
         _run(name, sizes, where, asked.page)
+
+
+def _all_that_can_run() -> list[str]:
+    if find_cluster() is not None:
+        return list(BENCHMARKS)
+    print(f"# {', '.join(_ON_CLUSTER)}: left out; {HOW_TO_GET_ONE}\n", flush=True)
+    return [name for name in BENCHMARKS if name not in _ON_CLUSTER]
 
 
 def _run(name: str, sizes: Sizes, where: str, page: Path) -> None:

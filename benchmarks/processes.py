@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 _ROOT = Path(__file__).resolve().parents[1]
 _END_S = 10.0
@@ -42,10 +42,19 @@ def pinned(core: int | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def process(arguments: list[str], core: int | None, stdout: int = subprocess.PIPE) -> Iterator["subprocess.Popen[str]"]:
+def process(
+    arguments: list[str],
+    core: int | None,
+    stdout: int = subprocess.PIPE,
+    *,
+    stderr: IO[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator["subprocess.Popen[str]"]:
     """A Python process, ended when the block ends, and killed when it takes much too long."""
     with pinned(core):
-        started = subprocess.Popen([sys.executable, *arguments], cwd=_ROOT, stdout=stdout, text=True)
+        started = subprocess.Popen(
+            [sys.executable, *arguments], cwd=_ROOT, stdout=stdout, stderr=stderr, env=dict(environment), text=True
+        )
     watchdog = threading.Timer(_LONGEST_S, started.kill)
     watchdog.daemon = True
     watchdog.start()
@@ -114,8 +123,7 @@ class SimulatorProcess:
 
     def cpu_s(self) -> float:
         """CPU time it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.pid)
 
 
 @contextlib.contextmanager
@@ -128,6 +136,12 @@ def simulator(*options: str) -> Iterator[SimulatorProcess]:
         if "listening on " not in said:
             raise RuntimeError(f"the simulator did not start: {said!r}")
         yield SimulatorProcess(said.split()[-1], started.pid)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(pid: int | str = "self") -> tuple[float, float]:

@@ -18,6 +18,10 @@ class Sizes:
     """Pacing is made for windows of a minute; one of less than 10 s leaves it no room to catch up."""
     workers: tuple[int, ...]
     finalize_items: int
+    load_batches: int
+    load_s: float
+    calls_items: tuple[int, ...]
+    latency_rounds: int
 
 
 FULL = Sizes(
@@ -31,6 +35,10 @@ FULL = Sizes(
     limit_window_s=60,
     workers=(1, 3),
     finalize_items=200_000,
+    load_batches=500,
+    load_s=90,
+    calls_items=(100, 100_000),
+    latency_rounds=5,
 )
 
 QUICK = Sizes(
@@ -44,6 +52,10 @@ QUICK = Sizes(
     limit_window_s=20,
     workers=(1, 3),
     finalize_items=20_000,
+    load_batches=50,
+    load_s=20,
+    calls_items=(100, 10_000),
+    latency_rounds=3,
 )
 
 SMALLEST = Sizes(
@@ -57,4 +69,8 @@ SMALLEST = Sizes(
     limit_window_s=1,
     workers=(1,),
     finalize_items=50,
+    load_batches=3,
+    load_s=4,
+    calls_items=(20,),
+    latency_rounds=1,
 )

@@ -1,7 +1,7 @@
 """Asks a real, small model on this machine about the Python packages installed here; run by `make demo`.
 
 Everything it writes is in `.demo/`, which it empties first; the model stays in ~/.cache/llmbatch. The batch itself is
-an ordinary `llmbatch run` of deploy/samples/packages.yaml.
+an ordinary `llmbatch run` of deploy/samples/local/packages.yaml.
 """
 
 import csv
@@ -24,7 +24,7 @@ import httpx
 from llmbatch_contract.exits import Exit
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "deploy" / "samples" / "packages.yaml"
+SAMPLE = ROOT / "deploy" / "samples" / "local" / "packages.yaml"
 SERVER = Path(__file__).with_name("demo_server.py")
 DEMO = ROOT / ".demo"
 MANIFEST = DEMO / SAMPLE.name

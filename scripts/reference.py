@@ -15,13 +15,14 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from llmbatch_contract.categories import MEANINGS, Category, Rule
 from llmbatch_contract.exits import Exit
 from llmbatch_contract.records import DeadLetter, ErrorDetail, ResultRecord
 from llmbatch_contract.spec import LLMBatch
+from llmbatch_contract.status import ConditionType, LLMBatchStatus, Phase, Reason
 from reference_words import (
     CATEGORIES,
     ERROR_FIELDS,
@@ -30,6 +31,7 @@ from reference_words import (
     LETTER_FIELDS,
     RECORDS,
     RESULT_FIELDS,
+    STATUS,
     SUMMARY,
     SUMMARY_FIELDS,
 )
@@ -37,22 +39,51 @@ from reference_words import (
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
 
 CATEGORY = "[category](#failure-categories)"
+PLAIN: Mapping[object, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Any: "anything",
+    AwareDatetime: "time",
+    Category: CATEGORY,
+    Phase: "[phase](#phases)",
+    ConditionType: "[condition](#conditions)",
+    Reason: "[reason](#reasons)",
+}
 PLURALS = {"text": "texts", "object": "objects", CATEGORY: "[categories](#failure-categories)"}
 
 
 def page() -> str:
     """The whole page."""
-    parts = [INTRO, *manifest_sections(), RECORDS, *record_sections(), *category_section(), *exit_section()]
+    parts = [INTRO, *manifest_sections(), *status_sections(), RECORDS, *record_sections(), *category_section()]
+    parts += exit_section()
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
 
 def manifest_sections() -> Iterator[str]:
     """A table of each model in the manifest, from the top down."""
     yield fields_table(LLMBatch, "")
-    for path, model in nested_models(LLMBatch, ""):
+    yield from nested_sections(LLMBatch, "")
+
+
+def status_sections() -> Iterator[str]:
+    """The status of a batch on a cluster: its fields, and the words it uses."""
+    yield STATUS
+    yield fields_table(LLMBatchStatus, "status.", is_written=True)
+    yield from nested_sections(LLMBatchStatus, "status.", is_written=True)
+    for heading, words in (("Phases", Phase), ("Conditions", ConditionType), ("Reasons", Reason)):
+        yield f"### {heading}"
+        rows = [(f"`{words[name].value}`", text) for name, text in member_words(words).items()]
+        yield table((heading[:-1], "Meaning"), rows)
+
+
+def nested_sections(model: type[BaseModel], prefix: str, *, is_written: bool = False) -> Iterator[str]:
+    """A table of each model below one."""
+    for path, inner in nested_models(model, prefix):
         yield f"### `{path}`"
-        yield " ".join(inspect.cleandoc(model.__doc__ or "").split())
-        yield fields_table(model, f"{path}.")
+        yield " ".join(inspect.cleandoc(inner.__doc__ or "").split())
+        yield fields_table(inner, f"{path}.", is_written=is_written)
 
 
 def nested_models(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -65,24 +96,25 @@ def nested_models(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ty
             yield from nested_models(inner, f"{path}.")
 
 
-def fields_table(model: type[BaseModel], prefix: str) -> str:
-    """A row for each field of a model."""
+def fields_table(model: type[BaseModel], prefix: str, *, is_written: bool = False) -> str:
+    """A row for each field of a model; of one that LLMBatch writes without bounds and defaults."""
     rows = []
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         if not field.description:
             raise SystemExit(f"{model.__name__}.{name} has no description")
-        rows.append((f"`{path}`", type_words(field, path), default_words(field), field.description))
-    return table(("Field", "Type", "Default", "Meaning"), rows)
+        kind, default = type_words(field, path, with_bounds=not is_written), default_words(field)
+        rows.append((f"`{path}`", kind, *([] if is_written else [default]), field.description))
+    return table(("Field", "Type", *([] if is_written else ["Default"]), "Meaning"), rows)
 
 
-def type_words(field: FieldInfo, path: str) -> str:
+def type_words(field: FieldInfo, path: str, *, with_bounds: bool) -> str:
     """The type and the bounds of a field, in words."""
     inner, is_list = model_in(field.annotation)
     if inner is not None:
         anchor = re.sub(r"[^a-z0-9]", "", path.lower())
         return f"list of [fields](#{anchor})" if is_list else f"[fields](#{anchor})"
-    bounds = bounds_words(field.metadata)
+    bounds = bounds_words(field.metadata) if with_bounds else ""
     return f"{annotation_words(field.annotation)}, {bounds}" if bounds else annotation_words(field.annotation)
 
 
@@ -105,16 +137,13 @@ def is_union(annotation: object) -> bool:
 
 def annotation_words(annotation: Any) -> str:
     """A type in words."""
-    plain = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything"}
-    if annotation in plain:
-        return plain[annotation]
+    if annotation in PLAIN:
+        return PLAIN[annotation]
     arguments = get_args(annotation)
     if get_origin(annotation) is Annotated:
         return annotation_words(arguments[0])
     if is_union(annotation):
         return " or ".join(annotation_words(part) for part in arguments if part is not NoneType)
-    if annotation is Category:
-        return CATEGORY
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return choice_words([member.value for member in annotation])
     if get_origin(annotation) is Literal:
@@ -150,7 +179,7 @@ def default_words(field: FieldInfo) -> str:
             return f"`{value.value}`"
         case bool():
             return f"`{str(value).lower()}`"
-        case None | BaseModel() | {} | []:
+        case None | BaseModel() | {} | [] | "":
             return ""
         case list():
             return ", ".join(f"`{each}`" for each in value)

@@ -8,13 +8,23 @@ Everything a manifest can say and everything a batch writes. For a start, see th
 manifests in [deploy/samples](../deploy/samples).
 
 - [The manifest](#the-manifest): every field
+- [The status](#the-status): what a batch on a cluster says of itself
 - [Records](#records): the lines of results and errors
 - [Failure categories](#failure-categories): why an item fails, and what happens then
 - [Exit codes](#exit-codes)
 
 ## The manifest
 
-A YAML or JSON file. Unknown fields are errors. A field that is not **required** can be left out.
+A YAML or JSON file. Unknown fields are errors. A field that is not **required** can be left out. On a cluster these
+cannot be changed once the batch is there: `model`, `input`, `request`, `shardSize`, `output`, `worker` and
+`endpoint.apiKeySecret`.
+"""
+
+STATUS = """\
+## The status
+
+On a cluster the operator writes it; `kubectl get llmb NAME -o yaml` shows it. It is a few kilobytes whatever the number
+of items, and a field is there once there is something to say.
 """
 
 RECORDS = """\

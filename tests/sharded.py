@@ -21,7 +21,7 @@ from llmbatch_contract.reports import StopReason
 from llmbatch_worker.finalizing.finalizer import finalize
 from llmbatch_worker.planning.planner import make_plan
 from llmbatch_worker.shardlog import Done, ShardLog, open_shard
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.local import LocalStore
 
 CREATED_AT = "2026-01-01T00:00:00.000Z"
 NOW = "2026-01-01T00:01:00.000Z"
@@ -57,7 +57,7 @@ class Sharded:
 
     job: Job
     plan: Plan
-    store: Store
+    store: LocalStore
     output: Path
 
     def shard(self, number: int) -> Shard:
@@ -112,7 +112,7 @@ def sharded(folder: Path, items: int = 7, shard_size: int = 3, **fields: Any) ->
     """A planned batch of items `id-0`, `id-1`, …; keywords as for `builders.batch`."""
     source = folder / "in.jsonl"
     source.write_text("".join(f'{{"id": "id-{n}", "text": "text {n}"}}\n' for n in range(items)))
-    store, output = Store((folder / "state").as_uri()), folder / "out"
+    store, output = LocalStore((folder / "state").as_uri()), folder / "out"
     defaults: Document = {"prompt": "{{ text }}", "shard_size": shard_size}
     wanted = batch(input={"uri": source.as_uri(), "idField": "id"}, **defaults | fields)
     plan = make_plan(wanted, store, uid="u", created_at=CREATED_AT).plan

@@ -15,14 +15,14 @@ from llmbatch_contract.plan import Plan
 from llmbatch_contract.progress import BatchProgress
 from llmbatch_worker.engine import Engine
 from llmbatch_worker.planning.planner import make_plan
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.local import LocalStore
 from llmbatch_worker.work import utc
 
 
 def measure(folder: str, source: str, url: str, in_flight: int, probed: bool = False) -> dict[str, Any]:
     """Plan, then time the shards. `probed`: also CPU time by stage, at a small cost."""
     job = make_job(Path(folder), Path(source), url, concurrency=in_flight)
-    planned = make_plan(job.batch, Store(job.store_uri), uid="bench", created_at=utc(time.time()))
+    planned = make_plan(job.batch, LocalStore(job.store_uri), uid="bench", created_at=utc(time.time()))
     if not probed:
         return asyncio.run(run_shards(job, planned.plan))
     with Probes() as probes:

@@ -9,7 +9,7 @@ from llmbatch_contract.layout import PLAN
 from llmbatch_contract.plan import Plan, Shard
 from llmbatch_contract.records import ResultRecord
 from llmbatch_worker.shardlog import Done, open_shard, shard_progress
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.local import LocalStore
 
 _AROUND_BYTES = 230
 """A record without its output."""
@@ -17,7 +17,7 @@ _AROUND_BYTES = 230
 
 def measure(folder: str, source: str, record_bytes: int) -> dict[str, Any]:
     """A record for every item of the plan in the folder's store."""
-    store = Store(make_job(Path(folder), Path(source), NOWHERE).store_uri)
+    store = LocalStore(make_job(Path(folder), Path(source), NOWHERE).store_uri)
     plan = Plan.load(store.read(PLAN))
     output = ("The customer wants to know where the parcel is. " * (record_bytes // 40 + 1))[
         : max(1, record_bytes - _AROUND_BYTES)
@@ -27,7 +27,7 @@ def measure(folder: str, source: str, record_bytes: int) -> dict[str, Any]:
     return {"items": plan.items}
 
 
-def _fill(store: Store, shard: Shard, output: str) -> None:
+def _fill(store: LocalStore, shard: Shard, output: str) -> None:
     log = open_shard(store, shard, "bench", "2026-01-01T00:00:00.000Z")
     if isinstance(log, Done):
         return

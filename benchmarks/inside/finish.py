@@ -11,7 +11,7 @@ from benchmarks.workload import job as make_job
 from llmbatch_contract.layout import PLAN
 from llmbatch_contract.plan import Plan
 from llmbatch_worker.finalizing.finalizer import finalize
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.local import LocalStore
 from llmbatch_worker.work import utc
 
 
@@ -19,7 +19,7 @@ def measure(folder: str, source: str, form: str) -> dict[str, Any]:
     """Write the outputs in a form: jsonl or csv."""
     output = {"uri": (Path(folder) / "out").as_uri(), "format": form}
     job = make_job(Path(folder), Path(source), NOWHERE, output=output)
-    plan = Plan.load(Store(job.store_uri).read(PLAN))
+    plan = Plan.load(LocalStore(job.store_uri).read(PLAN))
     stretch = Stretch()
     summary = finalize(job, plan, stop=None, now=utc(time.time()))
     results = summary["output"]["results"]

@@ -7,7 +7,7 @@ import yaml
 
 from llmbatch_contract.errors import ManifestError, Problem
 from llmbatch_contract.job import Job
-from llmbatch_contract.spec import KIND, LLMBatch
+from llmbatch_contract.spec import KIND, Input, LLMBatch
 from llmbatch_contract.validation import Location, check_manifest
 
 STATE_FOLDER = ".llmbatch"
@@ -28,6 +28,7 @@ def read_job(path: Path, state: Path | None = None) -> Job:
     batch = read_manifest(path)
     base = path.resolve().parent
     spec = batch.spec
+    _check_input_is_here(spec.input, str(path))
     uri = None if spec.input.uri is None else _absolute(spec.input.uri, base, str(path), "spec.input.uri")
     output = _absolute(spec.output.uri or f"{batch.metadata.name}-output", base, str(path), "spec.output.uri")
     resolved = spec.model_copy(update={"input": spec.input.model_copy(update={"uri": uri})})
@@ -95,6 +96,14 @@ def _note_lines(node: yaml.Node, location: Location, lines: dict[Location, int])
         for number, value in enumerate(node.value):
             lines[(*location, number)] = value.start_mark.line + 1
             _note_lines(value, (*location, number), lines)
+
+
+def _check_input_is_here(spec: Input, source: str) -> None:
+    for field, value in (("configMap", spec.config_map), ("deadLettersOf", spec.dead_letters_of)):
+        if value is not None:
+            raise ManifestError(
+                source, (Problem(f"spec.input.{field}", "exists on a cluster only; give items or uri"),)
+            )
 
 
 def _absolute(uri: str, base: Path, source: str, field: str) -> str:

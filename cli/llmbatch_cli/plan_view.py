@@ -9,7 +9,7 @@ from llmbatch_contract.plan import Plan
 from llmbatch_contract.spec import Api
 from llmbatch_contract.usage import Usage
 from llmbatch_worker.planning.planner import Planned
-from llmbatch_worker.store import readable_uri
+from llmbatch_worker.stores.uris import readable_uri
 
 _GUESSED_OUTPUT_TOKENS = 256
 

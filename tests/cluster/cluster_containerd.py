@@ -60,6 +60,8 @@ def write_archive(archive: Path, layer: Path, tag: str, config: dict[str, Any]) 
         "os": "linux",
         "config": config,
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        # Without it, buildah builds on the image only as long as it keeps no layers.
+        "history": [{"created_by": "tests/cluster"}],
     }
     body = json.dumps(image).encode()
     name = f"{hashlib.sha256(body).hexdigest()}.json"

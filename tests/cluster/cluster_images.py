@@ -5,11 +5,14 @@ from a Dockerfile by buildah, on the base, which the Dockerfile takes as `ARG BA
 of what goes into them.
 """
 
+import fcntl
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from cluster.cluster_buildah import build
 from cluster.cluster_containerd import load_archive, write_archive
 from cluster.cluster_places import CACHE, IMAGES, digest_of
 from cluster.cluster_process import run, say
@@ -21,8 +24,7 @@ _SUITE = "bookworm"  # its Python is 3.11
 _PACKAGES = "python3,python3-venv,ca-certificates"
 _BASE_SETTINGS = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
 _JUNK = ("var/cache/apt/archives", "var/lib/apt/lists")
-# What a machine behind a proxy or mirror needs for pip to work while an image is built.
-_MACHINE_SETTINGS = ("/etc/ssl/certs", "/etc/pip.conf")
+_BASE_VERSION = "2"  # Raise it when the form of the archive changes.
 
 
 def load_base_image() -> str:
@@ -38,27 +40,38 @@ def load_built_image(context: Path, tag: str, target: str = "") -> None:
 
 def base_archive() -> Path:
     """The archive of the base image."""
-    archive = IMAGES / f"base-{digest_of((), _SUITE, _PACKAGES, platform.machine())}.tar"
-    if not archive.exists():
-        say(f"making the base image: Debian {_SUITE} with Python, about 1 min, once")
-        require(BASE_IMAGE_COMMANDS)
-        layer = _debian_layer()
-        _replace(archive, lambda partial: write_archive(partial, layer, BASE_TAG, _BASE_SETTINGS))
-        layer.unlink()
+    archive = IMAGES / f"base-{digest_of((), _BASE_VERSION, _SUITE, _PACKAGES, platform.machine())}.tar"
+    with _one_at_a_time():
+        if not archive.exists():
+            say(f"making the base image: Debian {_SUITE} with Python, about 1 min, once")
+            require(BASE_IMAGE_COMMANDS)
+            layer = _debian_layer()
+            _replace(archive, lambda partial: write_archive(partial, layer, BASE_TAG, _BASE_SETTINGS))
+            layer.unlink()
+            _forget_older(archive, "base-*.tar")
     return archive
 
 
 def built_archive(context: Path, tag: str, target: str = "") -> Path:
     """The archive of an image built from a folder with a Dockerfile."""
     base = base_archive()
-    name = tag.replace("/", "_").replace(":", "_")
+    name = tag.rpartition(":")[0].replace("/", "_")
     archive = IMAGES / f"{name}-{digest_of_build(context, tag, target, base.name)}.tar"
-    if not archive.exists():
-        say(f"building the image {tag}")
-        require(BUILD_IMAGE_COMMANDS)
-        _replace(archive, lambda partial: _build(context, tag, target, base, partial))
-        _forget_older(archive, f"{name}-*.tar")
+    with _one_at_a_time():
+        if not archive.exists():
+            say(f"building the image {tag}")
+            require(BUILD_IMAGE_COMMANDS)
+            _replace(archive, lambda partial: build(context, tag, target, base, partial))
+            _forget_older(archive, f"{name}-*.tar")
     return archive
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _debian_layer() -> Path:
@@ -71,21 +84,6 @@ def _debian_layer() -> Path:
     run("tar", "-C", root, "-cf", layer, ".")
     shutil.rmtree(root)
     return layer
-
-
-def _build(context: Path, tag: str, target: str, base: Path, archive: Path) -> None:
-    storage = CACHE / "buildah"
-    # vfs and chroot work wherever root does: no overlay, no user namespaces, no daemon.
-    buildah = ("buildah", "--root", storage, "--runroot", CACHE / "buildah-run", "--storage-driver", "vfs")
-    mounts = [word for path in _MACHINE_SETTINGS if Path(path).exists() for word in ("-v", f"{path}:{path}:ro")]
-    options = ["--isolation", "chroot", "--network", "host", "--ulimit", "nofile=1024:1024", *mounts]
-    if target:
-        options += ["--target", target]
-    run(*buildah, "pull", "-q", f"docker-archive:{base}")
-    run(*buildah, "bud", *options, "--build-arg", f"BASE_IMAGE={BASE_TAG}", "-t", tag, context)
-    run(*buildah, "push", "-q", tag, f"docker-archive:{archive}:{tag}")
-    # Layers without a name would pile up, a whole copy each.
-    run(*buildah, "rmi", "--prune")
 
 
 def _forget_older(archive: Path, pattern: str) -> None:

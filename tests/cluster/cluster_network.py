@@ -37,6 +37,7 @@ def outgoing_address() -> str:
 
 def set_up_network() -> None:
     """Make the bridge with its address, and the rules. The address is there before the first pod, for the DNS."""
+    _mount_network_namespaces()
     run("ip", "link", "add", BRIDGE, "type", "bridge")
     run("ip", "address", "add", f"{GATEWAY}/{NODE_POD_CIDR.partition('/')[2]}", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
@@ -60,6 +61,12 @@ def remove_network() -> None:
 def bridge_replies_pass_the_firewall() -> bool:
     """Whether the kernel shows traffic inside the bridge to iptables, which Services between pods need."""
     return _BRIDGE_FILTER.exists() or succeeds("modprobe", "br_netfilter")
+
+
+def _mount_network_namespaces() -> None:
+    """Make /run/netns a mount of its own, as the first `ip netns add` does: done later, it would hide those of pods."""
+    run("ip", "netns", "add", _COMMENT)
+    run("ip", "netns", "delete", _COMMENT)
 
 
 def _write_cni_settings() -> None:

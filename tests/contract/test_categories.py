@@ -38,6 +38,7 @@ def test_the_categories_that_no_item_can_survive_stop_the_batch() -> None:
         pytest.param(Category.TRUNCATED, Rule.GIVE_UP, id="a cut-off answer is not repeated"),
         pytest.param(Category.TEMPLATE_ERROR, Rule.GIVE_UP, id="a template that does not fit is not repeated"),
         pytest.param(Category.CANCELLED, Rule.GIVE_UP, id="a cancelled item is not repeated"),
+        pytest.param(Category.DEADLINE, Rule.GIVE_UP, id="an item past the deadline is not repeated"),
     ],
 )
 def test_a_category_has_its_rule(category: Category, rule: Rule) -> None:

@@ -9,12 +9,13 @@ from contract.manifest_problems import problems, problems_with
 
 _CATEGORIES = (
     "rate_limited, overloaded, server_error, timeout, connection, auth, permission, quota_exhausted, model_not_found, "
-    "invalid_request, context_length, content_filter, refusal, truncated, invalid_output, template_error, cancelled "
-    "or unknown"
+    "invalid_request, context_length, content_filter, refusal, truncated, invalid_output, template_error, cancelled, "
+    "deadline or unknown"
 )
 _URL = "must start with http:// or https:// and name a host, as in https://api.openai.com/v1"
 _NAME = "must be at most 63 lower-case letters, digits and '-', as in my-batch"
 _CONCURRENCY = "must be 'auto' or a whole number from 1 to 4096"
+_QUANTITY = "must be a quantity, as in 500m or 2Gi"
 _ASK = {"role": "user", "content": "Hello"}
 
 
@@ -166,6 +167,26 @@ def test_a_field_of_the_wrong_type_or_size_says_what_it_must_be(path: str, value
             {"inputPerMillion": -1},
             "spec.endpoint.pricing.inputPerMillion",
             "must be at least 0, not -1",
+        ),
+        pytest.param("spec.worker", {"env": [{"value": "a"}]}, "spec.worker.env[0].name", "is required"),
+        pytest.param(
+            "spec.worker", {"resources": {"requests": {"cpu": True}}}, "spec.worker.resources.requests.cpu", _QUANTITY
+        ),
+        pytest.param(
+            "spec.worker", {"resources": {"limits": {"cpu": "2 GB"}}}, "spec.worker.resources.limits.cpu", _QUANTITY
+        ),
+        pytest.param("spec.input", {"configMap": {"name": "a"}}, "spec.input.configMap.key", "is required"),
+        pytest.param(
+            "spec.input",
+            {"deadLettersOf": {"name": "a" * 64}},
+            "spec.input.deadLettersOf.name",
+            f"must be at most 63 characters long, not '{'a' * 56}...",
+        ),
+        pytest.param(
+            "spec.endpoint.headers",
+            {f"x-{n}": "a" for n in range(65)},
+            "spec.endpoint.headers",
+            "must hold at most 64, not more",
         ),
         pytest.param("spec.input", {"items": ["a"]}, "spec.input.items[0]", "must hold fields, not 'a'"),
         pytest.param("spec.input", {"items": {"a": 1}}, "spec.input.items", "must be a list, not {'a': 1}"),

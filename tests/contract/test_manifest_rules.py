@@ -7,8 +7,10 @@ import pytest
 from contract.manifest_problems import problems_with
 
 _SPEC_FIELDS = (
-    "endpoint, model, input, request, retry, failurePolicy, shardSize, concurrency, requestTimeoutSeconds, output"
+    "endpoint, model, input, request, retry, failurePolicy, parallelism, shardSize, concurrency, "
+    "requestTimeoutSeconds, activeDeadlineSeconds, ttlSecondsAfterFinished, suspend, cancel, output, worker"
 )
+_ONE_SOURCE = "must have exactly one of items, uri, configMap and deadLettersOf"
 _ASK = {"role": "user", "content": "Hello"}
 
 
@@ -30,7 +32,7 @@ _ASK = {"role": "user", "content": "Hello"}
         pytest.param("spec.tiers", f"is unknown; known here: {_SPEC_FIELDS}", id="nothing close in spec"),
         pytest.param(
             "spec.input.path",
-            "is unknown; known here: items, uri, format, delimiter, idField",
+            "is unknown; known here: items, uri, configMap, deadLettersOf, format, delimiter, idField",
             id="nothing close in input",
         ),
         pytest.param("zzz", "is unknown; known here: apiVersion, kind, metadata, spec", id="nothing close at the top"),
@@ -48,15 +50,20 @@ def test_an_unknown_field_in_a_list_is_refused_with_the_nearest_name() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "path", "message"),
     [
-        pytest.param(
-            "spec.input", {}, "spec.input", "must have exactly one of items and uri", id="neither items nor uri"
-        ),
+        pytest.param("spec.input", {}, "spec.input", _ONE_SOURCE, id="neither items nor uri"),
         pytest.param(
             "spec.input",
             {"items": [], "uri": "a"},
             "spec.input",
-            "must have exactly one of items and uri",
+            _ONE_SOURCE,
             id="both items and uri",
+        ),
+        pytest.param(
+            "spec.input",
+            {"configMap": {"name": "a", "key": "b"}, "deadLettersOf": {"name": "a"}},
+            "spec.input",
+            _ONE_SOURCE,
+            id="a ConfigMap and dead letters",
         ),
         pytest.param(
             "spec.input",

@@ -102,6 +102,9 @@ def test_any_order_repetition_and_loss_give_the_totals_of_the_latest_words(
     rng.shuffle(heard)
     progress = merged(heard)
     assert counts(progress) == counts(merged(latest))
+    totals = progress.totals()
+    assert progress.failed == totals.failed + totals.unwritten_failed
+    assert progress.answered == progress.failed + totals.succeeded + totals.unwritten_succeeded
     assert progress.shards_done == sum(word.is_done for word in latest)
     assert [progress.is_shard_done(n) for n in range(len(latest))] == [word.is_done for word in latest]
 

@@ -14,7 +14,8 @@ from llmbatch_contract.spec import LLMBatch
 from llmbatch_contract.validation import check_manifest
 
 _ROOT = Path(__file__).parents[2]
-_SAMPLES = sorted((_ROOT / "deploy" / "samples").glob("*.yaml"))
+_LOCAL = _ROOT / "deploy" / "samples" / "local"
+_SAMPLES = sorted(_LOCAL.glob("*.yaml"))
 _MADE_BY_THE_DEMO = {"packages.csv"}
 
 # In two halves, so that this file does not name them.
@@ -76,8 +77,8 @@ def test_the_input_of_a_sample_is_beside_it(path: Path) -> None:
 
 
 def test_the_tickets_have_unique_ids_and_every_field_that_the_prompt_uses() -> None:
-    spec = _manifest(_ROOT / "deploy" / "samples" / "tickets.yaml").spec
-    with (_ROOT / "deploy" / "samples" / "tickets.csv").open(newline="") as file:
+    spec = _manifest(_LOCAL / "tickets.yaml").spec
+    with (_LOCAL / "tickets.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len({row["ticket_id"] for row in rows}) == len(rows) >= 120
     assert spec.request is not None
@@ -85,7 +86,7 @@ def test_the_tickets_have_unique_ids_and_every_field_that_the_prompt_uses() -> N
 
 
 def test_the_openai_sample_has_unique_ids() -> None:
-    lines = (_ROOT / "deploy" / "samples" / "openai-batch.jsonl").read_bytes().splitlines()
+    lines = (_LOCAL / "openai-batch.jsonl").read_bytes().splitlines()
     assert len({orjson.loads(line)["custom_id"] for line in lines}) == len(lines) == 5
 
 

@@ -17,7 +17,7 @@ from llmbatch_contract.plan import PlannedInput, Shard
 from llmbatch_contract.spec import Input, InputFormat
 from llmbatch_worker.inputs.reading import PlannedItems
 from llmbatch_worker.inputs.source import INLINE_NAME, open_source
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.local import LocalStore
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def content(path: Path, data: bytes, *, block: int = 1 << 20) -> bytes:
     """What an input of these bytes is opened as."""
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("llmbatch_worker.store.BLOCK_BYTES", block)
+        patch.setattr("llmbatch_worker.stores.local.BLOCK_BYTES", block)
         return b"".join(open_source(Input(uri=path.as_uri())).blocks)
 
 
@@ -41,7 +41,7 @@ def test_a_plain_file_is_read_where_it_is(tmp_path: Path) -> None:
     path.write_bytes(b"a,b\n1,2\n")
     source = open_source(Input(uri=path.as_uri()))
     assert (source.name, source.unpacked) == (str(path), False)
-    assert source.etag == Store(tmp_path.as_uri()).info(path.name).etag
+    assert source.etag == LocalStore(tmp_path.as_uri()).info(path.name).etag
     assert b"".join(source.blocks) == b"a,b\n1,2\n"
 
 
@@ -196,7 +196,7 @@ def test_a_shard_has_the_items_of_its_bytes_with_their_numbers_and_ids(
     tmp_path: Path, fmt: InputFormat, first: bytes, second: bytes, unpacked: bool
 ) -> None:
     data = b"id,b\n" * (fmt is InputFormat.CSV) + first + second
-    working, inputs = Store((tmp_path / "work").as_uri()), Store((tmp_path / "in").as_uri())
+    working, inputs = LocalStore((tmp_path / "work").as_uri()), LocalStore((tmp_path / "in").as_uri())
     name = UNPACKED_INPUT if unpacked else "data"
     (working if unpacked else inputs).put(name, data)
     etag = None if unpacked else inputs.info(name).etag
@@ -206,7 +206,7 @@ def test_a_shard_has_the_items_of_its_bytes_with_their_numbers_and_ids(
 
 
 def test_a_shard_of_an_input_that_changed_is_refused(tmp_path: Path) -> None:
-    store, data = Store(tmp_path.as_uri()), b'{"a":1}\n'
+    store, data = LocalStore(tmp_path.as_uri()), b'{"a":1}\n'
     store.put("data", data)
     items = PlannedItems(planned((tmp_path / "data").as_uri(), data, etag=store.info("data").etag), None, store)
     store.put("data", b'{"a":2}\n')

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmbatch_worker.planning.marks import DEFAULT_SHARD_ITEMS, Marks, shard_size
+from llmbatch_worker.planning.marks import DEFAULT_SHARD_ITEMS, Marks, pod_shard_size, shard_size
 
 
 @given(
@@ -58,3 +58,20 @@ def test_every_worker_gets_several_shards_unless_asked_otherwise(asked: int | No
     assert size == asked if asked is not None else 1 <= size <= DEFAULT_SHARD_ITEMS
     if asked is None and items >= 4 * workers:
         assert items / size >= 4 * workers / 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "items", "pods", "size"),
+    [
+        pytest.param(None, 2000, 4, 500, id="one shard for every pod at once"),
+        pytest.param(None, 2001, 4, 501, id="rounded up, so that there is no pod more"),
+        pytest.param(None, 1_000_000, 4, 1000, id="no shard is so large that its end is far away"),
+        pytest.param(None, 120, 4, 100, id="no shard is so small that it is not worth a pod"),
+        pytest.param(None, 0, 4, 100, id="no items"),
+        pytest.param(7, 2000, 4, 7, id="as asked"),
+    ],
+)
+def test_where_a_shard_is_a_pod_there_are_as_many_as_pods_within_limits(
+    asked: int | None, items: int, pods: int, size: int
+) -> None:
+    assert pod_shard_size(asked, items, pods) == size

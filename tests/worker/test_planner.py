@@ -11,10 +11,10 @@ from llmbatch_contract.errors import ClaimLostError, InputError, InvalidError
 from llmbatch_contract.layout import PLAN
 from llmbatch_contract.plan import Plan
 from llmbatch_worker.planning.planner import Planned, make_plan
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.local import LocalStore
 
 
-def _plan(path: Path, store: Store | None = None, uid: str = "u", **fields: Any) -> Planned:
+def _plan(path: Path, store: LocalStore | None = None, uid: str = "u", **fields: Any) -> Planned:
     return make_plan(batch(uri=path.as_uri(), **fields), store, uid=uid, created_at="2026-01-01T00:00:00Z")
 
 
@@ -51,14 +51,14 @@ def test_a_schema_that_is_none_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_plan_is_in_the_store_as_it_was_made(tmp_path: Path) -> None:
-    path, store = write_jsonl(tmp_path / "in.jsonl", texts(10)), Store((tmp_path / "state").as_uri())
+    path, store = write_jsonl(tmp_path / "in.jsonl", texts(10)), LocalStore((tmp_path / "state").as_uri())
     planned = _plan(path, store, prompt="{{ text }}", shard_size=3)
     assert Plan.load(store.read(PLAN)) == planned.plan
     assert [s.items for s in planned.plan.shards] == [3, 3, 3, 1]
 
 
 def test_of_two_runs_that_plan_at_once_the_later_is_told_to_run_again(tmp_path: Path) -> None:
-    path, store = write_jsonl(tmp_path / "in.jsonl", texts(20_000)), Store((tmp_path / "state").as_uri())
+    path, store = write_jsonl(tmp_path / "in.jsonl", texts(20_000)), LocalStore((tmp_path / "state").as_uri())
     document = batch(uri=path.as_uri(), prompt="{{ text }}")
     others: list[Planned] = []
 

@@ -1,4 +1,4 @@
-"""The store on real folders, full disks and read-only places.
+"""The store on real folders, full disks and read-only places. What holds for all stores is in test_store_promises.py.
 
 Whatever could hang runs in a process of its own, with a time limit.
 """
@@ -7,9 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,8 @@ from llmbatch_contract.errors import (
     StoreError,
     StoreMissingError,
 )
-from llmbatch_worker.store import RESTORE, Store, local_path, split_uri
+from llmbatch_worker.stores.local import RESTORE, LocalStore
+from llmbatch_worker.stores.uris import local_path, split_uri
 
 _ODD_NAMES = [
     *("a b.csv", " lead", "trail ", "100%.csv", "a%20b.csv", "a%2Fb", "a?b.csv", "a#b.csv", "a\\b.csv", "a*b", "~a"),
@@ -33,8 +31,8 @@ _ODD_NAMES = [
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path.as_uri())
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path.as_uri())
 
 
 def files_below(folder: Path) -> list[str]:
@@ -44,53 +42,18 @@ def files_below(folder: Path) -> list[str]:
 # Reading and writing
 
 
-def test_what_is_put_is_read_and_put_again_replaces_it(store: Store) -> None:
-    store.put("a/b", b"one")
-    assert store.read("a/b") == b"one"
-    store.put("a/b", b"")
-    assert (store.read("a/b"), store.info("a/b").size) == (b"", 0)
-
-
-def test_names_are_listed_sorted_below_their_prefix(store: Store) -> None:
-    for name in ("shards/00002/b", "shards/00001/z", "shards/00001/a", "plan.json"):
-        store.put(name, b"x")
-    assert store.names("shards/00001/") == ["shards/00001/a", "shards/00001/z"]
-    assert store.names("") == ["plan.json", "shards/00001/a", "shards/00001/z", "shards/00002/b"]
-    assert store.names("shards/00003/") == []
-
-
-def test_only_the_first_creates_an_object(store: Store) -> None:
-    assert store.create("claim", b"mine")
-    assert not store.create("claim", b"yours")
-    assert store.read("claim") == b"mine"
-
-
-def test_of_many_that_create_the_same_object_at_once_one_succeeds(store: Store) -> None:
-    start = threading.Barrier(8)
-
-    def create(number: int) -> bool:
-        start.wait(timeout=10)
-        return store.create("claim", str(number).encode())
-
-    with ThreadPoolExecutor(8) as pool:
-        created = list(pool.map(create, range(8)))
-    assert created.count(True) == 1
-    assert store.read("claim") == str(created.index(True)).encode()
-    assert store.names("") == ["claim"]
-
-
 @pytest.mark.parametrize("name", _ODD_NAMES)
 def test_a_file_is_found_whatever_characters_its_name_has(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"hello")
     folder, object_name = split_uri((tmp_path / name).as_uri())
-    store = Store(folder, create=False)
+    store = LocalStore(folder, create=False)
     info = store.info(object_name)
     assert b"".join(store.blocks(object_name, 0, info.size, info.etag)) == store.read(object_name) == b"hello"
     assert store.where(object_name) == str(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", _ODD_NAMES)
-def test_an_object_is_stored_under_its_very_name(name: str, store: Store, tmp_path: Path) -> None:
+def test_an_object_is_stored_under_its_very_name(name: str, store: LocalStore, tmp_path: Path) -> None:
     store.put(f"{name}/{name}", b"hello")
     assert (tmp_path / name / name).read_bytes() == b"hello"
     assert store.names("") == [f"{name}/{name}"]
@@ -99,14 +62,14 @@ def test_an_object_is_stored_under_its_very_name(name: str, store: Store, tmp_pa
 
 @pytest.mark.parametrize("name", ["a b", "a#b", "a%20b", "a?b", "é"])
 def test_a_folder_is_found_whatever_characters_its_name_has(name: str, tmp_path: Path) -> None:
-    store = Store((tmp_path / name).as_uri())
+    store = LocalStore((tmp_path / name).as_uri())
     store.put("x/y", b"1")
     assert (tmp_path / name / "x" / "y").read_bytes() == b"1"
     assert store.where("x/y") == str(tmp_path / name / "x" / "y")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x7fb", "items.csv#1"])
-def test_a_name_that_cannot_be_read_is_a_clear_error(name: str, store: Store, tmp_path: Path) -> None:
+def test_a_name_that_cannot_be_read_is_a_clear_error(name: str, store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"hello")
     with pytest.raises(LLMBatchError) as caught:
         store.info(name)
@@ -128,21 +91,16 @@ def test_blocks_are_the_bytes_of_the_range_and_no_larger_than_asked(
     shared_folder: Path, data: bytes, block: int, ends: tuple[int, int]
 ) -> None:
     start, end = sorted(min(e, len(data)) for e in ends)
-    store = Store(shared_folder.as_uri())
+    store = LocalStore(shared_folder.as_uri())
     store.put("data", data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("llmbatch_worker.store.BLOCK_BYTES", block)
+        patch.setattr("llmbatch_worker.stores.local.BLOCK_BYTES", block)
         blocks = list(store.blocks("data", start, end, store.info("data").etag))
     assert b"".join(blocks) == data[start:end]
     assert all(0 < len(b) <= block for b in blocks)
 
 
-def test_blocks_are_read_without_an_etag_too(store: Store) -> None:
-    store.put("data", b"hello")
-    assert b"".join(store.blocks("data", 1, 4)) == b"ell"
-
-
-def test_blocks_of_an_object_that_changed_are_refused(store: Store, tmp_path: Path) -> None:
+def test_blocks_of_an_object_that_changed_are_refused(store: LocalStore, tmp_path: Path) -> None:
     store.put("data", b"hello")
     etag = store.info("data").etag
     store.put("data", b"jello")
@@ -151,8 +109,8 @@ def test_blocks_of_an_object_that_changed_are_refused(store: Store, tmp_path: Pa
     assert str(caught.value) == (f"{tmp_path}/data has changed since it was planned; {RESTORE}")
 
 
-def test_a_change_between_two_blocks_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmbatch_worker.store.BLOCK_BYTES", 2)
+def test_a_change_between_two_blocks_is_noticed(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmbatch_worker.stores.local.BLOCK_BYTES", 2)
     store.put("data", b"hello")
     blocks = store.blocks("data", 0, 5, store.info("data").etag)
     assert next(blocks) == b"he"
@@ -161,27 +119,18 @@ def test_a_change_between_two_blocks_is_noticed(store: Store, monkeypatch: pytes
         next(blocks)
 
 
-def test_an_object_that_is_touched_but_the_same_version_is_read(store: Store) -> None:
+def test_an_object_that_is_touched_but_the_same_version_is_read(store: LocalStore) -> None:
     store.put("data", b"hello")
     etag = store.info("data").etag
     assert store.info("data").etag == etag
     assert b"".join(store.blocks("data", 0, 5, etag)) == b"hello"
 
 
-@pytest.mark.parametrize("with_etag", [True, False])
-@pytest.mark.parametrize(("start", "end"), [(0, 9), (5, 9), (7, 9)])
-def test_an_object_shorter_than_planned_has_changed(store: Store, start: int, end: int, with_etag: bool) -> None:
-    store.put("data", b"hello")
-    etag = store.info("data").etag if with_etag else None
-    with pytest.raises(InputChangedError, match="has become shorter"):
-        list(store.blocks("data", start, end, etag))
-
-
 # The writer
 
 
 @pytest.mark.parametrize("pieces", [[], [b"a"], [b"a", b"", b"b\n"], [b"x" * (1 << 20)] * 20], ids=len)
-def test_a_written_object_is_whole(store: Store, tmp_path: Path, pieces: list[bytes]) -> None:
+def test_a_written_object_is_whole(store: LocalStore, tmp_path: Path, pieces: list[bytes]) -> None:
     with store.writer("out/results.jsonl") as write:
         for piece in pieces:
             write(piece)
@@ -190,7 +139,7 @@ def test_a_written_object_is_whole(store: Store, tmp_path: Path, pieces: list[by
 
 
 @pytest.mark.parametrize("megabytes", [0, 1, 20])
-def test_an_object_appears_only_when_it_is_whole(store: Store, tmp_path: Path, megabytes: int) -> None:
+def test_an_object_appears_only_when_it_is_whole(store: LocalStore, tmp_path: Path, megabytes: int) -> None:
     with store.writer("results.jsonl") as write:
         for _ in range(megabytes):
             write(b"x" * (1 << 20))
@@ -202,7 +151,7 @@ def test_an_object_appears_only_when_it_is_whole(store: Store, tmp_path: Path, m
 @pytest.mark.parametrize("megabytes", [0, 1, 20])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InputError])
 def test_an_error_inside_leaves_nothing_visible(
-    store: Store, tmp_path: Path, error: type[BaseException], megabytes: int
+    store: LocalStore, tmp_path: Path, error: type[BaseException], megabytes: int
 ) -> None:
     with pytest.raises(error), store.writer("results.jsonl") as write:
         for _ in range(megabytes):
@@ -212,28 +161,7 @@ def test_an_error_inside_leaves_nothing_visible(
     assert not (tmp_path / "results.jsonl").exists()
 
 
-def test_an_error_inside_leaves_the_older_object_as_it_was(store: Store) -> None:
-    store.put("results.jsonl", b"old")
-    with pytest.raises(RuntimeError), store.writer("results.jsonl") as write:
-        write(b"new")
-        raise RuntimeError
-    assert store.read("results.jsonl") == b"old"
-
-
-def test_an_object_can_be_written_again_after_an_error(store: Store, tmp_path: Path) -> None:
-    def fail() -> None:
-        with store.writer("results.jsonl") as write:
-            write(b"x" * (20 << 20))
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    with store.writer("results.jsonl") as write:
-        write(b"whole")
-    assert store.read("results.jsonl") == b"whole"
-
-
-def test_an_error_of_something_else_inside_is_not_blamed_on_the_store(store: Store, tmp_path: Path) -> None:
+def test_an_error_of_something_else_inside_is_not_blamed_on_the_store(store: LocalStore, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), store.writer("results.jsonl"):
         (tmp_path / "elsewhere").read_bytes()
 
@@ -241,24 +169,7 @@ def test_an_error_of_something_else_inside_is_not_blamed_on_the_store(store: Sto
 # Errors
 
 
-@pytest.mark.parametrize(
-    ("operation", "what"),
-    [
-        pytest.param(lambda s: s.read("a/b"), "cannot read", id="read"),
-        pytest.param(lambda s: s.info("a/b"), "cannot read", id="info"),
-        pytest.param(lambda s: list(s.blocks("a/b", 0, 4, "etag")), "cannot read", id="blocks"),
-        pytest.param(lambda s: list(s.blocks("a/b", 0, 4)), "cannot read", id="blocks without etag"),
-    ],
-)
-def test_a_missing_object_is_named(
-    operation: Callable[[Store], object], what: str, store: Store, tmp_path: Path
-) -> None:
-    with pytest.raises(StoreMissingError) as caught:
-        operation(store)
-    assert str(caught.value) == f"{what} {tmp_path}/a/b: there is no such file"
-
-
-def test_a_folder_in_place_of_a_file_is_called_a_folder(store: Store, tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_called_a_folder(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(StoreError, match=f"cannot read {tmp_path}/data: .*folder"):
         store.info("data")
@@ -267,16 +178,16 @@ def test_a_folder_in_place_of_a_file_is_called_a_folder(store: Store, tmp_path: 
 def test_a_folder_that_is_not_there_is_made_only_when_asked(tmp_path: Path) -> None:
     uri = (tmp_path / "not" / "there").as_uri()
     with pytest.raises(StoreMissingError) as caught:
-        Store(uri, create=False)
+        LocalStore(uri, create=False)
     assert str(caught.value) == f"{tmp_path}/not/there is not a folder"
-    Store(uri).put("a", b"1")
-    assert Store(uri, create=False).names("") == ["a"]
+    LocalStore(uri).put("a", b"1")
+    assert LocalStore(uri, create=False).names("") == ["a"]
 
 
 def test_a_file_in_place_of_the_folder_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError, match=f"^cannot open the folder {tmp_path}/file: ") as caught:
-        Store((tmp_path / "file").as_uri())
+        LocalStore((tmp_path / "file").as_uri())
     assert "LocalFileSystem" not in str(caught.value)
 
 
@@ -288,7 +199,7 @@ def test_a_file_in_place_of_the_folder_is_a_clear_error(tmp_path: Path) -> None:
         pytest.param("n" * 300, "File name too long", id="a name too long"),
     ],
 )
-def test_an_object_that_cannot_be_written_says_why(store: Store, tmp_path: Path, name: str, reason: str) -> None:
+def test_an_object_that_cannot_be_written_says_why(store: LocalStore, tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(StoreError) as caught:
@@ -298,7 +209,7 @@ def test_an_object_that_cannot_be_written_says_why(store: Store, tmp_path: Path,
 
 @pytest.mark.parametrize("name", ["../outside", "a/../../outside"])
 def test_a_name_cannot_lead_out_of_the_store(name: str, tmp_path: Path) -> None:
-    inner = Store((tmp_path / "inner").as_uri())
+    inner = LocalStore((tmp_path / "inner").as_uri())
     with pytest.raises((StoreError, ValueError)):
         inner.put(name, b"1")
     assert files_below(tmp_path) == []
@@ -328,7 +239,7 @@ _ATTEMPT = """
 import os, sys
 from pathlib import Path
 from llmbatch_contract.errors import StoreError
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.local import LocalStore
 
 action, folder, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
@@ -339,16 +250,16 @@ def attempt(store):
         case "create":
             store.create("shards/part", b"x" * size)
         case "open below":
-            Store(f"file://{folder}/new")
+            LocalStore(f"file://{folder}/new")
         case "write":
             with store.writer("shards/part") as write:
                 for _ in range(max(1, size >> 16)):
                     write(b"x" * (1 << 16))
 
 if not os.statvfs(folder).f_flag & os.ST_RDONLY:
-    Store(f"file://{folder}").put("kept", b"kept")
+    LocalStore(f"file://{folder}").put("kept", b"kept")
 try:
-    attempt(Store(f"file://{folder}"))
+    attempt(LocalStore(f"file://{folder}"))
 except StoreError as error:
     print(type(error).__name__, error, sep=": ")
 print(sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file()))
@@ -410,8 +321,9 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
 def test_a_pipe_in_place_of_a_file_is_an_error_rather_than_a_wait_for_ever(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     code = (
-        "import sys; from llmbatch_worker.store import Store; from llmbatch_contract.errors import LLMBatchError\n"
-        "try: Store(sys.argv[1]).info('pipe')\n"
+        "import sys\nfrom llmbatch_worker.stores.local import LocalStore\n"
+        "from llmbatch_contract.errors import LLMBatchError\n"
+        "try: LocalStore(sys.argv[1]).info('pipe')\n"
         "except LLMBatchError: print('refused')"
     )
     try:

@@ -11,6 +11,8 @@ from llmbatch_contract.reports import StopReason
 from sharded import CREATED_AT, NOW, letter, result, sharded
 
 STOP = StopReason(category=Category.AUTH, message="the key is wrong")
+CANCEL = StopReason(category=Category.CANCELLED, message="spec.cancel is set")
+LATE = StopReason(category=Category.DEADLINE, message="not done within 60 s")
 
 
 def test_digests_sizes_and_counts_are_those_of_the_files(tmp_path: Path) -> None:
@@ -39,6 +41,8 @@ def test_digests_sizes_and_counts_are_those_of_the_files(tmp_path: Path) -> None
         pytest.param(letter(6), None, "CompletedWithErrors", id="one failed"),
         pytest.param(result(6), STOP, "Failed", id="stopped, though the last item was answered"),
         pytest.param(letter(6), STOP, "Failed", id="stopped"),
+        pytest.param(result(6), CANCEL, "Cancelled", id="cancelled by the user"),
+        pytest.param(result(6), LATE, "Failed", id="too late"),
     ],
 )
 def test_the_phase_follows_from_failures_and_stop(
@@ -50,7 +54,7 @@ def test_the_phase_follows_from_failures_and_stop(
     made.write(2, [last])
     summary = made.finalize(stop)
     assert summary["phase"] == phase
-    assert summary["reason"] == (None if stop is None else {"category": "auth", "message": "the key is wrong"})
+    assert summary["reason"] == (None if stop is None else {"category": stop.category, "message": stop.message})
 
 
 def test_errors_are_listed_by_category_with_an_example_the_commonest_first(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ class Category(StrEnum):
     INVALID_OUTPUT = "invalid_output"
     TEMPLATE_ERROR = "template_error"
     CANCELLED = "cancelled"
+    DEADLINE = "deadline"
     UNKNOWN = "unknown"
 
 
@@ -76,6 +77,7 @@ MEANINGS: dict[Category, tuple[Rule, str]] = {
     Category.INVALID_OUTPUT: (Rule.RETRY, "the answer is empty or does not match `responseSchema`"),
     Category.TEMPLATE_ERROR: (Rule.GIVE_UP, "the item's fields do not fit the template"),
     Category.CANCELLED: (Rule.GIVE_UP, "the batch ended before the item was answered"),
+    Category.DEADLINE: (Rule.GIVE_UP, "`activeDeadlineSeconds` ended before the item was answered"),
     Category.UNKNOWN: (Rule.RETRY, "anything else"),
 }
 

@@ -16,11 +16,9 @@ def failures_exceed_policy(policy: FailurePolicy, totals: Totals) -> StopReason 
     """The reason to stop when too large a share of the answered items has failed."""
     failed = totals.failed + totals.unwritten_failed
     answered = failed + totals.succeeded + totals.unwritten_succeeded
-    if policy.max_failure_percent is None or answered < policy.min_items:
+    if policy.max_failure_percent is None or not _are_too_many(failed, answered, policy):
         return None
     percent = 100 * failed / answered
-    if percent <= policy.max_failure_percent:
-        return None
     category, count = next(iter(totals.top_errors(1)), (Category.UNKNOWN, failed))
     sample = totals.samples.get(category)
     detail = f" (item {sample.item_id}: {sample.message})" if sample else ""
@@ -29,6 +27,11 @@ def failures_exceed_policy(policy: FailurePolicy, totals: Totals) -> StopReason 
         f"{policy.max_failure_percent:g} allows; mostly {category}, {count} times{detail}"
     )
     return StopReason(category=category, message=message)
+
+
+def _are_too_many(failed: int, answered: int, policy: FailurePolicy) -> bool:
+    most = policy.max_failure_percent
+    return most is not None and answered >= policy.min_items and 100 * failed > most * answered
 
 
 @dataclass
@@ -55,9 +58,18 @@ class Coordinator:
     _ledgers: dict[str, Ledger] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.set_limits(self.limits)
+
+    def set_limits(self, limits: Limits) -> None:
+        """Other limits hold from now on; workers learn of it with their next reports."""
+        self.limits = limits
         for name in _DIMENSIONS:
-            limit = getattr(self.limits, name)
-            if limit is not None:
+            limit = getattr(limits, name)
+            if limit is None:
+                self._ledgers.pop(name, None)
+            elif name in self._ledgers:
+                self._ledgers[name].limit = limit
+            else:
                 self._ledgers[name] = Ledger(limit)
 
     def reply(self, report: Report, now: float) -> Reply:
@@ -65,7 +77,7 @@ class Coordinator:
         for shard in report.shards:
             self.progress.merge(shard)
         self._backoff_until = max(self._backoff_until, now + report.backoff_seconds)
-        self.stop = self.stop or report.stop or failures_exceed_policy(self.policy, self.progress.totals())
+        self.stop = self.stop or report.stop or self._too_many_failures()
         if report.leaving:
             self.lost(report.worker)
             return Reply(command=self._command())
@@ -104,6 +116,12 @@ class Coordinator:
         """How long the endpoint asked everybody to wait, from `now`."""
         return max(0.0, self._backoff_until - now)
 
+    def _too_many_failures(self) -> StopReason | None:
+        """Sums over all shards are dear, and this is asked with every report: so only when they are needed."""
+        if not _are_too_many(self.progress.failed, self.progress.answered, self.policy):
+            return None
+        return failures_exceed_policy(self.policy, self.progress.totals())
+
     def _command(self) -> Command:
         if self.stop is not None:
             return Command.STOP
@@ -112,7 +130,7 @@ class Coordinator:
     def _next_grant(self, name: str, last: Grant, holds: int) -> Grant:
         number = last.number + 1
         amounts = {d: self._share(d, name, number, holds) for d in self._ledgers}
-        if all(getattr(last, d) == amount for d, amount in amounts.items()) and last.number:
+        if all(getattr(last, d) == amounts.get(d) for d in _DIMENSIONS) and last.number:
             return last
         return Grant.model_validate({"number": number, **amounts})
 

@@ -5,6 +5,7 @@
     + ManifestError              the manifest; carries one Problem per mistake
     + InputError                 the input: file, line, field
       - DuplicateIdError         two items with the same id
+      - InputMissingError        a ConfigMap, or a batch with dead letters, that is not there (yet)
     + MissingSecretError         the API key is not in the environment
     + StateMismatchError         the state belongs to another manifest
   x InputChangedError            the input is not the one that was planned
@@ -12,9 +13,18 @@
     + StoreFullError             no space left
     + StoreReadOnlyError         may not be written
     + StoreMissingError          no such object or folder
+    + StoreAwayError             the store is not to be reached
+  x BatchGoneError               the batch was deleted while its pod ran
   x ClaimLostError               another process took over the shard
   x WorkerLostError              worker processes keep dying
   x InvariantError               finalize found an item in none or both of results and errors
+  x ClusterError                 kubectl could not do it: the cluster said no
+    + ClusterAwayError           the cluster is not to be reached
+    + ForbiddenError             the user may not
+    + NotThereError              the cluster has no such object
+      - BatchNotFoundError       it has no such batch
+  x BatchStateError              the batch is not in a state for what was asked
+  x DownloadError                what came is not the whole output that was written
 """
 
 from dataclasses import dataclass
@@ -61,6 +71,10 @@ class DuplicateIdError(InputError):
     """Two items have the same id."""
 
 
+class InputMissingError(InputError):
+    """What holds the items is not there; it may yet come."""
+
+
 class MissingSecretError(InvalidError):
     """An API key is asked for but not there."""
 
@@ -89,6 +103,14 @@ class StoreMissingError(StoreError):
     """An object is not there."""
 
 
+class StoreAwayError(StoreError):
+    """The store is not to be reached; it may come back."""
+
+
+class BatchGoneError(LLMBatchError):
+    """The batch was deleted; nobody waits for the rest."""
+
+
 class ClaimLostError(LLMBatchError):
     """Another process has claimed the shard since; this one must not write any more."""
 
@@ -99,3 +121,31 @@ class WorkerLostError(LLMBatchError):
 
 class InvariantError(LLMBatchError):
     """The outputs do not hold every item exactly once. Nothing was published."""
+
+
+class ClusterError(LLMBatchError):
+    """kubectl ended with an error."""
+
+
+class ClusterAwayError(ClusterError):
+    """The cluster is not to be reached; it may come back."""
+
+
+class ForbiddenError(ClusterError):
+    """The user has no permission."""
+
+
+class NotThereError(ClusterError):
+    """The cluster has no such object."""
+
+
+class BatchNotFoundError(NotThereError):
+    """The cluster has no such batch."""
+
+
+class BatchStateError(LLMBatchError):
+    """The batch exists but is not in a state for what was asked."""
+
+
+class DownloadError(LLMBatchError):
+    """What was read is not the whole output."""

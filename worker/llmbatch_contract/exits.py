@@ -16,6 +16,8 @@ class Exit(IntEnum):
     """The manifest, the input or the command line is wrong; nothing was sent."""
     COMPLETED_WITH_ERRORS = 3
     """Every item was tried and some failed: they are in `errors.jsonl`."""
+    STOPPED = 4
+    """A worker pod has seen a failure on which the batch stops, or was told of one."""
     INTERRUPTED = 130
     """Stopped by SIGINT or SIGTERM; run the same command again to go on."""
 

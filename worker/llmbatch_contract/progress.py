@@ -116,6 +116,10 @@ class BatchProgress:
     def __init__(self, items: int, shards: int) -> None:
         self.items = items
         self.shards = shards
+        self.answered = 0
+        """Items that are answered or have failed, written down or not."""
+        self.failed = 0
+        """Those of them that have failed."""
         self._done_sum = Totals()
         self._done: set[int] = set()
         self._open: dict[int, ShardProgress] = {}
@@ -127,12 +131,20 @@ class BatchProgress:
         known = self._open.get(shard.shard)
         if known is not None and not shard.supersedes(known):
             return
+        if known is not None:
+            self._count(known, -1)
+        self._count(shard, 1)
         if shard.is_done:
             self._open.pop(shard.shard, None)
             self._done.add(shard.shard)
             self._done_sum.add(shard)
         else:
             self._open[shard.shard] = shard
+
+    def _count(self, shard: ShardProgress, sign: int) -> None:
+        failed = shard.failed + shard.unwritten_failed
+        self.failed += sign * failed
+        self.answered += sign * (failed + shard.succeeded + shard.unwritten_succeeded)
 
     @property
     def shards_done(self) -> int:

@@ -40,10 +40,23 @@ class StopReason(Model):
     message: str
 
 
+class PlanFacts(Model):
+    """What is known once a batch is planned."""
+
+    items: int
+    shards: int
+    input_tokens_estimate: int = 0
+    misfits: int = 0
+    """Items that will be dead letters because a template does not fit them."""
+    first_misfit: str | None = None
+
+
 class Report(Model):
     """What a worker says every second or so."""
 
     worker: str
+    plan: PlanFacts | None = None
+    """Of the batch; None before it is planned."""
     shards: list[ShardProgress] = Field(default_factory=list)
     """Shards it works on, and those it finished since the last report that was answered."""
     in_flight: int = 0

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from llmbatch_contract.cel import split_sentence
 from llmbatch_contract.errors import ManifestError, Problem
 from llmbatch_contract.spec import API_VERSION, KIND, LLMBatch
 
@@ -61,10 +62,9 @@ def _without_server_fields(document: dict[str, Any]) -> dict[str, Any]:
 def _problem(error: ErrorDetails, document: object, lines: dict[Location, int]) -> Problem:
     location = tuple(part for part in error["loc"] if part != "[key]")
     message = _sentence(error, location)
-    if error["type"] == "value_error" and ": " in message:  # a rule over several fields names the field first
-        field, _, rest = message.partition(": ")
-        if " " not in field:
-            location, message = (*location, *field.split(".")), rest
+    if error["type"] == "value_error":  # a rule over several fields names the field first
+        field, message = split_sentence(message)
+        location = (*location, *field.split(".")) if field else location
     return Problem(_path(location), message, _line(location, lines))
 
 
@@ -106,7 +106,9 @@ def _sentence(error: ErrorDetails, location: Location) -> str:
         case "invalid_key":
             return "names must be text; put quotes around them"
         case "string_too_long":
-            return f"must be at most {context['max_length']} character long, not {given}"
+            return f"must be at most {_characters(context['max_length'])} long, not {given}"
+        case "too_long":
+            return f"must hold at most {_number(context['max_length'])}, not more"
         case "finite_number":
             return "must be a finite number"
         case "int_type" | "int_parsing" | "int_from_float":
@@ -129,6 +131,10 @@ def _sentence(error: ErrorDetails, location: Location) -> str:
 
 def _number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:g}"
+
+
+def _characters(count: int) -> str:
+    return f"{count:,} character" if count == 1 else f"{count:,} characters"
 
 
 def _short(value: object) -> str:

@@ -1,46 +1,70 @@
-"""`llmbatch-worker`: the engine as a process of its own, started by `llmbatch run --workers N`.
+"""`llmbatch-worker`: the engine as a process of its own, in a pod or started by `llmbatch run --workers N`.
 
-Exit codes are those of llmbatch_contract.exits.
+Exit codes are those of llmbatch_contract.exits. Signals are listened for before anything large is imported: a pod's
+first process would not even notice a SIGTERM that comes during its start.
 """
 
 import argparse
-import asyncio
-import signal
 import sys
 
-from llmbatch_contract.errors import LLMBatchError
-from llmbatch_contract.exits import Exit, exit_for
-from llmbatch_contract.job import Job
-from llmbatch_contract.layout import PLAN
-from llmbatch_contract.plan import Plan
-from llmbatch_worker.engine import Engine
-from llmbatch_worker.pipe import PipeLink, open_stdin, tell_error
-from llmbatch_worker.store import Store
+from llmbatch_worker.pods.halting import Halt, Halted
 
-
-async def _work(worker: str) -> Exit:
-    reader = await open_stdin()
-    job = Job.load(await reader.readline())
-    plan = Plan.load(Store(job.store_uri).read(PLAN))
-    engine = Engine(job, plan, PipeLink(reader, lambda: engine.interrupt()), worker=worker)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, engine.interrupt)
-    ended = await engine.run()
-    return Exit.INTERRUPTED if ended.interrupted else Exit.SUCCEEDED
+_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Read a job from stdin and work on the shards that the parent names."""
-    parser = argparse.ArgumentParser(prog="llmbatch-worker", description="One worker of `llmbatch run --workers N`.")
-    parser.add_argument("--worker", required=True, help="name of this worker in reports and claims")
-    worker = parser.parse_args().worker
+    """Do what the first argument says."""
+    halt = Halt()
+    halt.listen()
     try:
-        code = asyncio.run(_work(worker))
-    except LLMBatchError as error:
-        tell_error(error)
-        code = exit_for(error)
+        code = _run(_parser().parse_args(), halt)
+    except Halted:
+        code = _INTERRUPTED
     sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="llmbatch-worker", description="Works on an LLMBatch.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for stage, what in (
+        ("plan", "read and check the input, cut it into shards"),
+        ("shard", "work on shard number JOB_COMPLETION_INDEX"),
+        ("finalize", "write the outputs"),
+        ("run", "all of it, for a small batch"),
+    ):
+        command = commands.add_parser(stage, help=f"in a pod: {what}")
+        command.add_argument(
+            "--config", required=True, metavar="FILE", help="what the operator wrote, packed with gzip"
+        )
+        command.add_argument("--stop", metavar="JSON", help="why the batch ended early: category and message")
+    pipe = commands.add_parser("pipe", help="one worker of `llmbatch run --workers N`, spoken to over stdin and stdout")
+    pipe.add_argument("--worker", required=True, help="name of this worker in reports and claims")
+    return parser
+
+
+def _run(arguments: argparse.Namespace, halt: Halt) -> int:
+    _import_no_command_line_of_httpx()
+    if arguments.command == "pipe":
+        from llmbatch_worker.piped import work_for_parent
+
+        return work_for_parent(arguments.worker)
+    return _run_stage(arguments, halt)
+
+
+def _run_stage(arguments: argparse.Namespace, halt: Halt) -> int:
+    from pathlib import Path
+
+    from llmbatch_contract.pods import Stage
+    from llmbatch_worker.pods.running import run_stage
+    from llmbatch_worker.pods.setting import read_setting
+
+    setting = read_setting(Stage(arguments.command), Path(arguments.config), arguments.stop)
+    return run_stage(setting, halt)
+
+
+def _import_no_command_line_of_httpx() -> None:
+    """httpx passes it over when it is not to be had; with rich and click it takes a sixth of a pod's start."""
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Runs shards: puts the parts of a worker together, and takes them apart in order when it ends.
 
-Called by `llmbatch run` in its own process, and by `llmbatch-worker` in others.
+Called by `llmbatch run` in its own process, and by `llmbatch-worker` in others and in pods.
 """
 
 import asyncio
@@ -9,14 +9,13 @@ import time
 from dataclasses import dataclass
 
 from llmbatch_contract import __version__
-from llmbatch_contract.categories import Category
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.reports import StopReason
 from llmbatch_contract.spec import OutputFormat
 from llmbatch_worker.asking import Asker
 from llmbatch_worker.client import Client
-from llmbatch_worker.events import Emit, EventStream
+from llmbatch_worker.events import Emit, Event, EventStream, PartWritten
 from llmbatch_worker.feed import Feed
 from llmbatch_worker.inputs.reading import PlannedItems
 from llmbatch_worker.judging import Judge
@@ -25,7 +24,8 @@ from llmbatch_worker.link import Conversation, Link
 from llmbatch_worker.pool import Pool
 from llmbatch_worker.progress_keeper import ProgressKeeper
 from llmbatch_worker.recorder import Recorder
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.local import LOCAL
+from llmbatch_worker.stores.protocol import Stores
 from llmbatch_worker.work import RecordForm, utc
 
 
@@ -34,23 +34,34 @@ class Ended:
     """How a worker ended."""
 
     stop: StopReason | None
-    """It stopped before its end, for this reason."""
+    """It has seen a failure on which the batch stops."""
+    told_to_stop: bool
+    """The coordinator said that the batch stops."""
     interrupted: bool
-    """It was told to stop from outside."""
+    """It was told to end from outside."""
 
 
 class Engine:
     """One worker. Make it inside a running event loop."""
 
-    def __init__(self, job: Job, plan: Plan, link: Link, *, worker: str, listeners: tuple[Emit, ...] = ()) -> None:
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        link: Link,
+        *,
+        worker: str,
+        stores: Stores = LOCAL,
+        listeners: tuple[Emit, ...] = (),
+    ) -> None:
         spec = job.batch.spec
-        store = Store(job.store_uri)
-        keeper = ProgressKeeper()
-        emit = EventStream(keeper, *listeners)
+        store = stores.open(job.store_uri)
+        self._keeper = keeper = ProgressKeeper()
+        emit = EventStream(keeper, *listeners, self._on_event)
         wake = asyncio.Event()
-        gate = Gate(None if spec.concurrency == "auto" else spec.concurrency, time.monotonic)
+        self._gate = gate = Gate(None if spec.concurrency == "auto" else spec.concurrency, time.monotonic)
         gate.pause(True)  # until the first reply says how much may be sent
-        items = PlannedItems(plan.input, spec.input.id_field, store)
+        items = PlannedItems(plan.input, spec.input.id_field, store, stores)
         self._feed = Feed(
             plan, items, store,
             worker=worker, now=lambda: utc(time.time()), next_shard=link.next_shard, emit=emit, wake=wake.set,
@@ -62,19 +73,22 @@ class Engine:
         judge = Judge(spec, form, asker.schema, gate, self._recorder, keeper, emit)
         self._pool = Pool(
             plan.uid, asker, self._client, gate, self._feed, judge, wake,
-            on_stop=lambda reason: self._conversation.report_stop(reason),
+            on_stop=lambda reason: self._conversation.report_stop(reason), on_landed=self._come_to_rest,
         )  # fmt: skip
         self._conversation = Conversation(
-            link, worker, gate, keeper, self._pool.waiting, self._pool.demand, self._told_to_stop
-        )
+            link, worker, gate, keeper, self._pool.waiting, self._pool.demand,
+            on_stop=self._stop_as_told, on_pause=self._come_to_rest,
+        )  # fmt: skip
         self._work: asyncio.Task[None] | None = None
-        self._interrupted = False
+        self._told_to_stop = self._interrupted = self._aborted = False
 
     async def run(self) -> Ended:
         """Work until there are no more shards, or until stopped. Raises LLMBatchError."""
         _collect_garbage_less_often()
         async with self._client:
             self._work = asyncio.create_task(self._pool.run())
+            if self._aborted:
+                self._work.cancel()
             recording = asyncio.create_task(self._recorder.run())
             talking = asyncio.create_task(self._conversation.run())
             try:
@@ -84,16 +98,36 @@ class Engine:
                 self._recorder.close()
                 await recording
                 await self._leave()
-        return Ended(self._pool.stop, self._interrupted)
+        return Ended(self._pool.stop, self._told_to_stop, self._interrupted)
 
-    def interrupt(self) -> None:
-        """End at once: abort what is in flight, write down what is done. Safe to call from a signal handler."""
+    def interrupt(self, drain_s: float = 0.0) -> None:
+        """End: send nothing new, abort what is in flight after `drain_s`, write down what is done.
+
+        To be called in the event loop, at any time, also again.
+        """
         self._interrupted = True
-        if self._work is not None:
-            self._work.cancel()
+        self._pool.stop_sending(drain_s)
+        if drain_s <= 0:
+            self._aborted = True
+            if self._work is not None:
+                self._work.cancel()
 
-    def _told_to_stop(self) -> None:
-        self._pool.stop_sending(StopReason(category=Category.CANCELLED, message="the batch is stopped"))
+    def _stop_as_told(self) -> None:
+        self._told_to_stop = True
+        self._pool.stop_sending()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, PartWritten):
+            self._come_to_rest()
+
+    def _come_to_rest(self) -> None:
+        """While paused: as soon as nothing is in flight, write everything down and then say so."""
+        if not self._gate.is_at_rest:
+            return
+        if self._keeper.has_unwritten:
+            self._recorder.write_soon()
+        else:
+            self._conversation.report_soon()
 
     async def _until_done(self, *side: asyncio.Task[None]) -> None:
         assert self._work is not None

@@ -15,7 +15,7 @@ from llmbatch_worker.events import Emit, ShardDone, ShardOpened
 from llmbatch_worker.inputs.reading import PlannedItems
 from llmbatch_worker.inputs.rows import Row
 from llmbatch_worker.shardlog import Done, ShardLog, open_shard
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.protocol import Store
 from llmbatch_worker.work import Work
 
 LEAST_WINDOW = 16

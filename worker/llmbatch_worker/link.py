@@ -38,11 +38,13 @@ class Conversation:
         waiting: Callable[[], dict[Category, int]],
         demand: Callable[[], Demand],
         on_stop: Callable[[], None],
+        on_pause: Callable[[], None] = lambda: None,
     ) -> None:
-        """`waiting` and `demand` go into reports; `on_stop` is called when the worker shall stop."""
+        """`waiting` and `demand` go into reports; `on_stop` and `on_pause` are called when the worker shall do so."""
         self._link, self._worker = link, worker
         self._gate, self._keeper = gate, keeper
-        self._waiting, self._demand, self._on_stop = waiting, demand, on_stop
+        self._waiting, self._demand, self._on_stop, self._on_pause = waiting, demand, on_stop, on_pause
+        self._is_paused = False
         self._holds = 0
         self._soon = asyncio.Event()
         self._stop: StopReason | None = None
@@ -50,6 +52,10 @@ class Conversation:
     def report_stop(self, reason: StopReason) -> None:
         """Tell, without waiting for the next report's time, of a failure on which the batch shall stop."""
         self._stop = reason
+        self.report_soon()
+
+    def report_soon(self) -> None:
+        """There is something that should not wait for the next report's time."""
         self._soon.set()
 
     async def run(self) -> None:
@@ -88,6 +94,9 @@ class Conversation:
         self._gate.use(reply.grant)
         self._holds = reply.grant.number
         self._gate.close_for(reply.backoff_seconds)
-        self._gate.pause(reply.command is Command.PAUSE)
+        was_paused, self._is_paused = self._is_paused, reply.command is Command.PAUSE
+        self._gate.pause(self._is_paused)
+        if self._is_paused and not was_paused:
+            self._on_pause()
         if reply.command is Command.STOP:
             self._on_stop()

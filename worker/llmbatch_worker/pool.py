@@ -25,7 +25,7 @@ from llmbatch_worker.waiting import wait_for_event
 from llmbatch_worker.work import Work
 
 _MOST_WAITING = 1000
-_DRAIN_S = 5.0
+DRAIN_S = 5.0
 
 
 @dataclass
@@ -42,8 +42,12 @@ class Pool:
     """Set when there may be something to do."""
     on_stop: Callable[[StopReason], None]
     """Told of a failure on which the batch stops."""
+    on_landed: Callable[[], None] = lambda: None
+    """Called when a request has ended, with all that follows from it."""
     stop: StopReason | None = None
-    """Why nothing new is sent."""
+    """The failure on which the batch stops."""
+    _drain_s: float | None = None
+    """Nothing new is sent, and what is in flight may end within so many seconds; None: not so."""
     _at_gate: int = 0
     """Items that wait at the gate: one or none."""
     _waiting: list[tuple[float, int, Work, Category]] = field(default_factory=list)
@@ -57,16 +61,16 @@ class Pool:
         try:
             while (work := await self._next()) is not None:
                 await self._dispatch(work)
-            if self._flying and self.stop is not None:
-                await asyncio.wait(self._flying, timeout=_DRAIN_S)
+            if self._flying and self._drain_s is not None:
+                await asyncio.wait(self._flying, timeout=self._drain_s)
         finally:
             await self.abort()
         if self._failed is not None:
             raise self._failed
 
-    def stop_sending(self, reason: StopReason) -> None:
+    def stop_sending(self, drain_s: float = DRAIN_S) -> None:
         """Send nothing new; what is in flight may end within a few seconds."""
-        self.stop = self.stop or reason
+        self._drain_s = drain_s if self._drain_s is None else min(drain_s, self._drain_s)
         self.wake.set()
         self.gate.shut()
 
@@ -91,7 +95,7 @@ class Pool:
 
     async def _next(self) -> Work | None:
         """The next item to send; None when there is none and none will come."""
-        while self.stop is None and self._failed is None:
+        while self._drain_s is None and self._failed is None:
             self.wake.clear()
             now = self.gate.now()
             if self._waiting and self._waiting[0][0] <= now:
@@ -136,6 +140,7 @@ class Pool:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed = self._failed or error
         self.wake.set()
+        self.on_landed()
 
     async def _attempt(self, work: Work, question: Question, passed: Pass) -> None:
         work.attempts += 1
@@ -152,7 +157,8 @@ class Pool:
             case RetryLater(after_s, category):
                 heapq.heappush(self._waiting, (self.gate.now() + after_s, next(self._order), work, category))
             case StopReason():
-                self.stop_sending(outcome)
+                self.stop = self.stop or outcome
+                self.stop_sending()
                 self.on_stop(outcome)
             case None:
                 pass

@@ -39,7 +39,7 @@ class _Shard:
                 "errors": dict(self.written.errors),
                 "samples": dict(self.written.samples),
                 "unwritten_succeeded": self.unwritten_succeeded,
-                "unwritten_errors": dict(self.unwritten_errors),
+                "unwritten_errors": {c: count for c, count in self.unwritten_errors.items() if count},
             }
         )
 
@@ -74,6 +74,11 @@ class ProgressKeeper:
     def all(self) -> list[ShardProgress]:
         """The word on every shard at work, and on those done since they were last told."""
         return [s.progress() for s in self._shards.values()]
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Some items are done but not written down."""
+        return any(s.unwritten_succeeded or any(s.unwritten_errors.values()) for s in self._shards.values())
 
     def told(self, progress: list[ShardProgress]) -> None:
         """Whoever coordinates has heard this: forget what is done."""

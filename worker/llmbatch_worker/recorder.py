@@ -42,6 +42,10 @@ class Recorder:
             for log in list(self._logs.values()):
                 await self._write(log)
 
+    def write_soon(self) -> None:
+        """Write what there is without waiting for the next time."""
+        self._soon.set()
+
     def close(self) -> None:
         """Let `run` write what waits, and end."""
         self._is_closing = True

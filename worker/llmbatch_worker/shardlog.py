@@ -16,7 +16,7 @@ from llmbatch_contract.model import Model
 from llmbatch_contract.plan import Shard
 from llmbatch_contract.progress import ShardProgress, Totals
 from llmbatch_contract.records import Record
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.protocol import Store
 from llmbatch_worker.work import count_record
 
 PartName = tuple[int, int]
@@ -143,9 +143,8 @@ class ShardLog:
         self._store.create(layout.stop(self.shard.number, self.attempt), Stopped(unsent_from=unsent_from).dump_json())
 
     def _lost(self) -> ClaimLostError:
-        return ClaimLostError(
-            f"another process took over shard {self.shard.number} of {self._store.uri}; is the batch running twice?"
-        )
+        where = f"shard {self.shard.number} of {self._store.where('')}"
+        return ClaimLostError(f"another process took over {where}; is the batch running twice?")
 
 
 def shard_progress(shard: Shard, attempt: int, totals: Totals, resent: int) -> ShardProgress:

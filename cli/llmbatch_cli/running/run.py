@@ -10,12 +10,13 @@ from typing import Any
 from llmbatch_cli.interrupts import raise_on_sigterm
 from llmbatch_cli.running.display import INTERRUPTED, Display
 from llmbatch_cli.running.links import ShardQueue
-from llmbatch_cli.running.snapshot import Snapshot, Speedometer, snapshot
+from llmbatch_cli.running.snapshot import Snapshot, snapshot
 from llmbatch_cli.running.state import finished_summary, plan_or_continue
 from llmbatch_cli.running.workers import LocalWorker, WorkerProcesses
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.exits import Exit
 from llmbatch_contract.job import Job
+from llmbatch_contract.pace import Speedometer
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.progress import BatchProgress
 from llmbatch_worker.client import check_api_key
@@ -29,6 +30,7 @@ _EXITS = {
     "Succeeded": Exit.SUCCEEDED,
     "CompletedWithErrors": Exit.COMPLETED_WITH_ERRORS,
     "Failed": Exit.FAILED,
+    "Cancelled": Exit.FAILED,
 }
 
 

@@ -1,14 +1,12 @@
 """What there is to show of a running batch at one moment. Pure: time is an argument."""
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from llmbatch_contract.categories import Category
 from llmbatch_contract.coordination import Coordinator
+from llmbatch_contract.pace import Speedometer
 from llmbatch_contract.usage import Pricing, Usage
-
-_RATE_OVER_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -53,32 +51,6 @@ class Snapshot:
             "backoff_seconds": round(self.backoff_s, 1),
             "errors": {category.value: count for category, count in self.errors},
         }
-
-
-@dataclass
-class Speedometer:
-    """Items a second over the last half minute, and when the rest will be done."""
-
-    _points: deque[tuple[float, int]] = field(default_factory=deque)
-
-    def note(self, now: float, done: int) -> None:
-        """At `now`, in seconds, so many items are done."""
-        self._points.append((now, done))
-        while len(self._points) > 2 and self._points[1][0] <= now - _RATE_OVER_S:
-            self._points.popleft()
-
-    @property
-    def per_second(self) -> float | None:
-        """None until there is something to measure."""
-        if len(self._points) < 2:
-            return None
-        (start, before), (end, after) = self._points[0], self._points[-1]
-        return (after - before) / (end - start) if end > start and after > before else None
-
-    def eta_s(self, left: int) -> float | None:
-        """Seconds until `left` more items are done."""
-        rate = self.per_second
-        return left / rate if rate else None
 
 
 def snapshot(coordinator: Coordinator, *, pricing: Pricing | None, speed: Speedometer, now: float) -> Snapshot:

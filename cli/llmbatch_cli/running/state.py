@@ -17,13 +17,14 @@ from llmbatch_contract.plan import Plan, asked_of, changed_fields
 from llmbatch_worker.finalizing.finalizer import SUMMARY_NAME
 from llmbatch_worker.inputs.source import open_source
 from llmbatch_worker.planning.planner import Planned, make_plan
-from llmbatch_worker.store import RESTORE, Store, split_uri
+from llmbatch_worker.stores.local import LOCAL, RESTORE
+from llmbatch_worker.stores.protocol import Store
 from llmbatch_worker.work import utc
 
 
 def plan_or_continue(job: Job, workers: int, on_items: Callable[[int], None]) -> tuple[Plan, Planned | None]:
     """The plan to run, and (for a new one) what planning found. Raises StateMismatchError, InputError, StoreError."""
-    store = Store(job.store_uri)
+    store = LOCAL.open(job.store_uri)
     if store.exists(layout.PLAN):
         return _continued(job, store), None
     planned = make_plan(
@@ -34,8 +35,7 @@ def plan_or_continue(job: Job, workers: int, on_items: Callable[[int], None]) ->
 
 def finished_summary(job: Job) -> dict[str, Any] | None:
     """The summary of this batch if an earlier run has finished it. Raises StateMismatchError for another batch."""
-    store = Store(job.store_uri)
-    output = Store(job.output_uri)
+    store, output = LOCAL.open(job.store_uri), LOCAL.open(job.output_uri)
     if not (store.exists(layout.PLAN) and output.exists(SUMMARY_NAME)):
         return None
     plan = _continued(job, store)
@@ -70,8 +70,7 @@ def _check_unchanged(job: Job, plan: Plan) -> None:
     uri = job.batch.spec.input.uri
     if uri is None or not plan.input.unpacked:
         return
-    folder, name = split_uri(uri)
-    source = Store(folder, create=False)
+    source, name = LOCAL.open_input(uri)
     if source.info(name).etag != plan.input.etag:
         raise InputChangedError(f"{source.where(name)} has changed since it was planned; {RESTORE}")
 

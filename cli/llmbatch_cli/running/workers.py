@@ -95,7 +95,7 @@ class WorkerProcesses:
 
     async def _run_one(self, worker: str) -> int:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "llmbatch_worker", "--worker", worker,
+            sys.executable, "-m", "llmbatch_worker", "pipe", "--worker", worker,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LINE_LIMIT, cwd=Path.cwd(),
         )  # fmt: skip
         assert process.stdin is not None

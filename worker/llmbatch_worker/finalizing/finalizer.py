@@ -18,7 +18,8 @@ from llmbatch_worker.finalizing.gathering import Gathered, Gatherer
 from llmbatch_worker.finalizing.outputs import OutputForm, output_form
 from llmbatch_worker.finalizing.summary import Outcome, Written, summarize
 from llmbatch_worker.inputs.reading import PlannedItems
-from llmbatch_worker.store import Store, Write
+from llmbatch_worker.stores.local import LOCAL
+from llmbatch_worker.stores.protocol import Stores, Write
 from llmbatch_worker.work import count_record
 
 ERRORS_NAME = "errors.jsonl"
@@ -31,6 +32,7 @@ def finalize(
     *,
     stop: StopReason | None,
     now: str,
+    stores: Stores = LOCAL,
     on_items: Callable[[int], None] = lambda _items: None,
 ) -> dict[str, Any]:
     """Write the outputs of a batch that ended, or that `stop` ended early, and return the summary.
@@ -39,12 +41,12 @@ def finalize(
     summary last. Raises InvariantError and StoreError.
     """
     spec = job.batch.spec
-    working, output = Store(job.store_uri), Store(job.output_uri)
+    working, output = stores.open(job.store_uri), stores.open(job.output_uri)
     schema = Asker(spec, plan.input.format).schema
     form = output_form(
         spec.output.format, fields=plan.input.fields, properties=schema.properties if schema else [], uid=plan.uid
     )
-    items = PlannedItems(plan.input, spec.input.id_field, working)
+    items = PlannedItems(plan.input, spec.input.id_field, working, stores)
     gatherer = Gatherer(working, items, stop=stop, now=now, with_items=form.needs_items)
     totals = Totals()
     with output.writer(form.results_name) as write_result, output.writer(ERRORS_NAME) as write_error:

@@ -11,7 +11,7 @@ from llmbatch_contract.records import DeadLetter, Item, Record
 from llmbatch_contract.reports import StopReason
 from llmbatch_worker.inputs.reading import PlannedItems
 from llmbatch_worker.shardlog import PartName, read_done, read_part, resent_so_far
-from llmbatch_worker.store import Store
+from llmbatch_worker.stores.protocol import Store
 
 Entry = tuple[Record, Item | None]
 """A record, and its item where items were asked for."""
@@ -76,12 +76,13 @@ class Gatherer:
 
     def _unanswered(self, number: int, item_id: str, item: Item) -> DeadLetter:
         reason = self._stop.message if self._stop is not None else "unknown"
+        is_late = self._stop is not None and self._stop.category is Category.DEADLINE
         return {
             "id": item_id,
             "index": number,
             "item": item,
             "error": {
-                "category": Category.CANCELLED.value,
+                "category": Category.DEADLINE.value if is_late else Category.CANCELLED.value,
                 "message": f"the batch ended before this item was answered: {reason}",
                 "status": None,
                 "code": None,

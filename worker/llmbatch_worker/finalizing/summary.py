@@ -41,16 +41,16 @@ class Outcome:
 
     @property
     def phase(self) -> str:
-        """Succeeded, CompletedWithErrors or Failed."""
+        """Succeeded, CompletedWithErrors, Failed, or Cancelled by the user."""
         if self.stop is not None:
-            return "Failed"
+            return "Cancelled" if self.stop.category is Category.CANCELLED else "Failed"
         return "CompletedWithErrors" if self.totals.failed else "Succeeded"
 
 
 def summarize(job: Job, plan: Plan, outcome: Outcome, duration_s: float) -> dict[str, Any]:
     """Everything needed to say what was asked, of which model, with which input, and what came of it."""
     totals, spec = outcome.totals, job.batch.spec
-    cancelled = totals.errors.get(Category.CANCELLED, 0)
+    cancelled = sum(totals.errors.get(category, 0) for category in (Category.CANCELLED, Category.DEADLINE))
     pricing = spec.endpoint.pricing
     cost = totals.usage.cost(pricing)
     return {

@@ -9,20 +9,23 @@ from llmbatch_worker.inputs.csv_rows import read_csv
 from llmbatch_worker.inputs.jsonl import read_jsonl
 from llmbatch_worker.inputs.openai_batch import ID_FIELD, read_openai
 from llmbatch_worker.inputs.rows import Row, id_of
-from llmbatch_worker.store import Store, split_uri
+from llmbatch_worker.stores.local import LOCAL
+from llmbatch_worker.stores.protocol import Readable, Store, Stores
 
 
 class PlannedItems:
     """The items of a planned input, shard by shard."""
 
-    def __init__(self, planned: PlannedInput, id_field: str | None, working_store: Store) -> None:
+    def __init__(
+        self, planned: PlannedInput, id_field: str | None, working_store: Store, stores: Stores = LOCAL
+    ) -> None:
         self._planned = planned
         self._id_field = ID_FIELD if planned.format is InputFormat.OPENAI else id_field
-        if planned.unpacked:
-            self._store, self._object, self._etag = working_store, UNPACKED_INPUT, None
-        else:
-            folder, self._object = split_uri(planned.uri)
-            self._store, self._etag = Store(folder, create=False), planned.etag
+        self._etag = None if planned.unpacked else planned.etag
+        self._store: Readable
+        self._store, self._object = (
+            (working_store, UNPACKED_INPUT) if planned.unpacked else stores.open_input(planned.uri)
+        )
 
     def rows(self, shard: Shard) -> Iterator[tuple[int, str, Row]]:
         """Number in the whole input, id and row of each item. Raises InputChangedError, StoreError."""

@@ -8,9 +8,12 @@ from typing import Any
 import orjson
 
 from llmbatch_contract.errors import InputError
-from llmbatch_contract.spec import Input
+from llmbatch_contract.spec import DeadLettersOf, Input, InputFormat
+from llmbatch_worker.inputs.dead_letters import items_of, name_of
 from llmbatch_worker.inputs.detect import is_gzip
-from llmbatch_worker.store import Store, split_uri
+from llmbatch_worker.stores.local import LOCAL
+from llmbatch_worker.stores.protocol import Stores
+from llmbatch_worker.stores.uris import CONFIG_MAP
 
 INLINE_NAME = "spec.input.items"
 
@@ -28,13 +31,21 @@ class Source:
     """Version of the object behind it, packed or not."""
 
 
-def open_source(spec: Input) -> Source:
+def open_source(spec: Input, stores: Stores = LOCAL) -> Source:
     """Open an input whose URI is absolute. Raises InputError and StoreError."""
     if spec.items is not None:
         return Source(INLINE_NAME, _json_lines(spec.items), unpacked=True, etag=None)
+    if spec.dead_letters_of is not None:
+        return _open_dead_letters(spec, spec.dead_letters_of, stores)
+    if spec.config_map is not None:
+        return _open_object(f"{CONFIG_MAP}{spec.config_map.name}/{spec.config_map.key}", stores, passes=True)
     assert spec.uri is not None
-    folder, name = split_uri(spec.uri)
-    store = Store(folder, create=False)
+    return _open_object(spec.uri, stores, passes=False)
+
+
+def _open_object(uri: str, stores: Stores, *, passes: bool) -> Source:
+    """Open an object; `passes` if shards could not read it where it is."""
+    store, name = stores.open_input(uri)
     where = store.where(name)
     info = store.info(name)
     if info.size == 0:
@@ -43,7 +54,13 @@ def open_source(spec: Input) -> Source:
     first = next(blocks)
     if is_gzip(first):
         return Source(where, _gunzip(_chain(first, blocks), where), unpacked=True, etag=info.etag)
-    return Source(where, _chain(first, blocks), unpacked=False, etag=info.etag)
+    return Source(where, _chain(first, blocks), unpacked=passes, etag=info.etag)
+
+
+def _open_dead_letters(spec: Input, letters: DeadLettersOf, stores: Stores) -> Source:
+    if spec.format is InputFormat.CSV:
+        raise InputError("spec.input.format: the items of dead letters are objects, csv does not apply; remove it")
+    return Source(name_of(letters), items_of(letters, stores), unpacked=True, etag=None)
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -53,6 +53,11 @@ class Gate:
         return own if self._granted is None else min(own, self._granted)
 
     @property
+    def is_at_rest(self) -> bool:
+        """Paused, and nothing is in flight any more."""
+        return self._is_paused and self.in_flight == 0
+
+    @property
     def backoff_s(self) -> float:
         """How long the endpoint asked to wait, from now on."""
         return max(0.0, self._closed_until - self._clock())

@@ -1,6 +1,7 @@
 """Where shards may be cut: offsets of every n-th item, in bounded memory, cut into shards at the end. Pure."""
 
 from array import array
+from collections.abc import Callable
 
 from llmbatch_contract.plan import Shard
 
@@ -8,6 +9,10 @@ _MOST_MARKS = 1 << 16
 _MOST_SHARDS = 10_000
 DEFAULT_SHARD_ITEMS = 1000
 _SHARDS_PER_WORKER = 4
+_LEAST_POD_ITEMS = 100
+
+ShardSize = Callable[[int | None, int, int], int]
+"""Items a shard, from what the manifest asks for, the items and the workers."""
 
 
 class Marks:
@@ -53,3 +58,10 @@ def shard_size(asked: int | None, items: int, workers: int) -> int:
     if asked is not None:
         return asked
     return max(1, min(DEFAULT_SHARD_ITEMS, -(-items // (workers * _SHARDS_PER_WORKER))))
+
+
+def pod_shard_size(asked: int | None, items: int, pods: int) -> int:
+    """Items a shard where each shard starts a pod: one for every pod at once, but none that is not worth the start."""
+    if asked is not None:
+        return asked
+    return max(_LEAST_POD_ITEMS, min(DEFAULT_SHARD_ITEMS, -(-items // pods)))

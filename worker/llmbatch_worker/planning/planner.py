@@ -15,12 +15,13 @@ from llmbatch_contract.plan import Plan, PlannedInput, asked_of
 from llmbatch_contract.spec import InputFormat, LLMBatch
 from llmbatch_worker.asking import Asker, Question
 from llmbatch_worker.inputs.rows import Row, id_of
-from llmbatch_worker.inputs.source import INLINE_NAME, Source, open_source
+from llmbatch_worker.inputs.source import Source, open_source
 from llmbatch_worker.planning.ids import SeenIds, check_suspects
-from llmbatch_worker.planning.marks import Marks, shard_size
+from llmbatch_worker.planning.marks import Marks, ShardSize, shard_size
 from llmbatch_worker.planning.survey import Survey
 from llmbatch_worker.planning.table import Table, open_table
-from llmbatch_worker.store import Store, Write
+from llmbatch_worker.stores.local import LOCAL
+from llmbatch_worker.stores.protocol import Store, Stores, Write
 
 _TELL_EVERY_ITEMS = 20_000
 
@@ -42,27 +43,29 @@ def make_plan(
     *,
     uid: str,
     created_at: str,
+    stores: Stores = LOCAL,
     workers: int = 1,
+    size: ShardSize = shard_size,
     on_items: Callable[[int], None] = lambda _items: None,
 ) -> Planned:
     """Plan a batch whose URIs are absolute, and leave the plan in `store` (None: look only).
 
     `on_items` is told now and then how many items have been read. Raises InputError, InvalidError and StoreError.
     """
-    source = open_source(batch.spec.input)
+    source = open_source(batch.spec.input, stores)
     with ExitStack() as stack:
         digest = _Digest(source.blocks)
         blocks: Iterable[bytes] = digest
         if source.unpacked and store is not None:
             copy = stack.enter_context(store.writer(UNPACKED_INPUT))
             blocks = _copied(digest, copy)
-        table = open_table(batch.spec.input, source.name, blocks)
+        table = open_table(batch.spec.input, source.name, blocks, has_request=batch.spec.request is not None)
         survey = Survey(Asker(batch.spec, table.format), fields=dict.fromkeys(table.columns))
         marks, ids = _read(table, survey, source.name, on_items)
         survey.check_fields(source.name)
     if table.id_field is not None and (suspects := ids.suspects()):
-        _look_again(batch, table.id_field, suspects)
-    shards = marks.shards(shard_size(batch.spec.shard_size, marks.items, workers), digest.size)
+        _look_again(batch, stores, table.id_field, suspects)
+    shards = marks.shards(size(batch.spec.shard_size, marks.items, workers), digest.size)
     plan = Plan(
         uid=uid,
         created_at=created_at,
@@ -97,16 +100,16 @@ def _id_of(row: Row, id_field: str, name: str) -> str:
         raise InputError(f"{name}:{row.line}: {error}") from error
 
 
-def _look_again(batch: LLMBatch, id_field: str, suspects: frozenset[int]) -> None:
+def _look_again(batch: LLMBatch, stores: Stores, id_field: str, suspects: frozenset[int]) -> None:
     """Read the input a second time to compare the ids whose hashes are equal."""
-    source = open_source(batch.spec.input)
+    source = open_source(batch.spec.input, stores)
     rows = open_table(batch.spec.input, source.name, source.blocks).rows
     check_suspects(((row.line, id_of(row.item, id_field, 0)) for row in rows), suspects, source.name, id_field)
 
 
 def _planned_input(batch: LLMBatch, source: Source, table: Table, survey: Survey, digest: "_Digest") -> PlannedInput:
     return PlannedInput(
-        uri=batch.spec.input.uri or INLINE_NAME,
+        uri=batch.spec.input.uri or source.name,
         unpacked=source.unpacked,
         etag=source.etag,
         size=digest.size,

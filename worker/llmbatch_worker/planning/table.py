@@ -24,11 +24,14 @@ class Table:
     rows: Iterator[Row]
 
 
-def open_table(spec: Input, name: str, blocks: Iterable[bytes]) -> Table:
-    """Rows of the whole input. Raises InputError."""
+def open_table(spec: Input, name: str, blocks: Iterable[bytes], *, has_request: bool = True) -> Table:
+    """Rows of the whole input; without a request in the manifest they are requests. Raises InputError."""
     rest = iter(blocks)
     head = next(rest, b"")
-    found = detect_format(spec.format, f"{name}.jsonl" if spec.items is not None else name, head)
+    are_objects = spec.items is not None or spec.dead_letters_of is not None
+    found = detect_format(spec.format, f"{name}.jsonl" if are_objects else name, head)
+    if not head and not has_request:  # nothing shows that the items, if there were any, would be requests
+        found = InputFormat.OPENAI
     whole = itertools.chain((head,), rest)
     if found is InputFormat.OPENAI:
         return Table(found, ID_FIELD, [], ",", read_openai(whole, name))

@@ -1,7 +1,7 @@
-"""Objects by name below a URI: the only file that knows obstore. Used by plan, shards and finalize.
+"""Objects in folders: the only file that knows obstore. The store of every local run.
 
-Calls block; async callers use a thread. (obstore's own async calls can abort the interpreter at exit:
-https://github.com/PyO3/pyo3-async-runtimes/issues/40.) Writes are atomic: an object is there whole or not at all.
+obstore's own async calls can abort the interpreter at exit, so none are made:
+https://github.com/PyO3/pyo3-async-runtimes/issues/40.
 """
 
 import contextlib
@@ -9,13 +9,12 @@ import errno
 import functools
 import os
 import re
-import urllib.parse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
+import obstore.store
 import tenacity
 from obstore.exceptions import (
     AlreadyExistsError,
@@ -25,16 +24,16 @@ from obstore.exceptions import (
     PermissionDeniedError,
     PreconditionError,
 )
-from obstore.store import LocalStore
 
 from llmbatch_contract.errors import (
     InputChangedError,
-    InputError,
     StoreError,
     StoreFullError,
     StoreMissingError,
     StoreReadOnlyError,
 )
+from llmbatch_worker.stores.protocol import ObjectInfo, Write
+from llmbatch_worker.stores.uris import local_path, split_uri
 
 if TYPE_CHECKING:
     from obstore import Bytes, GetOptions
@@ -46,19 +45,10 @@ _TRIES = 4
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
 
 T = TypeVar("T")
-Write = Callable[[bytes], None]
 
 
-@dataclass(frozen=True)
-class ObjectInfo:
-    """What the store says of an object."""
-
-    size: int
-    etag: str | None
-
-
-class Store:
-    """A folder of objects. Raises StoreError and its kinds, with the object's full name."""
+class LocalStore:
+    """A folder of objects: a Store."""
 
     def __init__(self, uri: str, *, create: bool = True) -> None:
         self.uri = uri.rstrip("/")
@@ -68,7 +58,7 @@ class Store:
         if not create and not path.is_dir():
             raise StoreMissingError(f"{path} is not a folder")
         try:
-            self._store = LocalStore(path, mkdir=True)
+            self._store = obstore.store.LocalStore(path, mkdir=True)
         except (BaseError, OSError) as error:
             raise _store_error(error, f"cannot open the folder {path}") from error
 
@@ -177,22 +167,20 @@ class Store:
             raise _store_error(error, f"{what} {self.where(name)}") from error
 
 
-def local_path(uri: str) -> Path:
-    """The path of a file:// URI. Raises InputError for other schemes."""
-    if not uri.startswith("file:///"):
-        raise InputError(f"{uri} is not supported: give a path or a file:// URI")
-    return Path(urllib.parse.unquote(uri.removeprefix("file://")))
+class LocalStores:
+    """Folders only: the Stores of a local run."""
+
+    def open(self, uri: str) -> LocalStore:
+        """The folder of a file:// URI, made if it is not there."""
+        return LocalStore(uri)
+
+    def open_input(self, uri: str) -> tuple[LocalStore, str]:
+        """The folder of a file, and the file's name."""
+        folder, name = split_uri(uri)
+        return LocalStore(folder, create=False), name
 
 
-def readable_uri(uri: str) -> str:
-    """A URI as a person writes it: a path for local files."""
-    return str(local_path(uri)) if uri.startswith("file:") else uri
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """A URI of an object as the URI of its folder and its name."""
-    path = local_path(uri)
-    return path.parent.as_uri(), path.name
+LOCAL = LocalStores()
 
 
 def _patiently(operation: Callable[[], T]) -> T:

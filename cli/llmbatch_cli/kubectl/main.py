@@ -1,0 +1,241 @@
+"""The commands of `kubectl llmbatch`. Each reads, says and writes by the modules beside; errors become one sentence.
+
+kubectl finds this as `kubectl-llmbatch` on the PATH.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from llmbatch_cli.interrupts import raise_on_sigterm
+from llmbatch_cli.kubectl.batches import Batch, has_own_form, read_batch
+from llmbatch_cli.kubectl.changes import CANCEL, RESUME, SUSPEND, change
+from llmbatch_cli.kubectl.download import deliver, of_categories
+from llmbatch_cli.kubectl.kubectl import BATCHES, Kubectl
+from llmbatch_cli.kubectl.options import Context, Kubeconfig, Namespace, on_cluster
+from llmbatch_cli.kubectl.results import Outputs
+from llmbatch_cli.kubectl.retrying import retry_batch
+from llmbatch_cli.kubectl.screen import now, show, watch_view
+from llmbatch_cli.kubectl.status_view import page, table
+from llmbatch_cli.kubectl.watching import get_batch, until
+from llmbatch_contract import __version__
+from llmbatch_contract.categories import Category
+from llmbatch_contract.errors import InvalidError, LLMBatchError
+from llmbatch_contract.exits import Exit, exit_for
+from llmbatch_contract.wire import BATCH_LABEL
+
+app = typer.Typer(
+    name="kubectl llmbatch",
+    help="Look after batches of LLM requests on a cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the batch.")]
+File = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file, not to stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has come about.")]
+Categories = Annotated[
+    list[Category] | None,
+    typer.Option("--category", metavar="CATEGORY", help="Only items that failed for this reason. Repeatable."),
+]
+OperatorNamespace = Annotated[
+    str,
+    typer.Option(
+        "--operator-namespace", metavar="NAME", envvar="LLMBATCH_OPERATOR_NAMESPACE", help="Where the operator runs."
+    ),
+]
+_OPERATOR_NAMESPACE = "llmbatch-system"
+_LOGS_AT_ONCE = 50
+
+
+@app.callback()
+def llmbatch(
+    ctx: typer.Context,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Look after batches of LLM requests on a cluster."""
+    ctx.obj = {"namespace": namespace, "context": context, "kubeconfig": kubeconfig}
+
+
+@app.command()
+@on_cluster
+def status(
+    kubectl: Kubectl,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Name of a batch. Without: all.")] = None,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Batches of all namespaces.")] = False,
+    output: Annotated[
+        Literal["text", "json"], typer.Option("--output", "-o", help="json: as the API server has it.")
+    ] = "text",
+) -> None:
+    """Show one batch in full, or all in a table."""
+    if name is not None and all_namespaces:
+        raise InvalidError("--all-namespaces is for all batches; give no name with it")
+    document = kubectl.json("get", BATCHES, *([name] if name else []), *(["-A"] if all_namespaces else []))
+    if output == "json":
+        print(json.dumps(document, indent=2))
+    elif name is not None:
+        show(page(read_batch(document), now()))
+    elif batches := [read_batch(each) for each in document.get("items", [])]:
+        show(table(batches, now(), all_namespaces))
+    else:
+        print("no batches" if all_namespaces else "no batches in this namespace")
+
+
+@app.command()
+@on_cluster
+def watch(kubectl: Kubectl, name: Name) -> None:
+    """Follow a batch until it is finished.
+
+    Exit codes: 0 all items succeeded · 3 finished, some items failed · 1 failed, cancelled or deleted ·
+    130 interrupted.
+    """
+    view = watch_view()
+
+    def is_seen_to_the_end(batch: Batch) -> bool:
+        view.update(batch)
+        return batch.is_finished
+
+    try:
+        last = until(kubectl, name, is_seen_to_the_end, lambda e: view.say(f"the cluster is away, still watching: {e}"))
+    finally:
+        view.close()
+    codes = {"Succeeded": Exit.SUCCEEDED, "CompletedWithErrors": Exit.COMPLETED_WITH_ERRORS}
+    raise typer.Exit(codes.get(last.phase, Exit.FAILED))
+
+
+@app.command()
+@on_cluster
+def results(
+    kubectl: Kubectl,
+    name: Name,
+    output: File = None,
+    force: Force = False,
+    operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+) -> None:
+    """Read the results of a finished batch."""
+    deliver(_outputs(kubectl, name, operator_namespace).read("results"), output, force)
+
+
+@app.command()
+@on_cluster
+def errors(
+    kubectl: Kubectl,
+    name: Name,
+    category: Categories = None,
+    output: File = None,
+    force: Force = False,
+    operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+) -> None:
+    """Read the dead letters of a finished batch.
+
+    They are the items without a result, each with the reason.
+    """
+    outputs = _outputs(kubectl, name, operator_namespace)
+    if category and not has_own_form(outputs.batch):
+        raise InvalidError("--category: errors in OpenAI's form do not name a category each")
+    blocks = outputs.read("errors")
+    deliver(of_categories(blocks, category) if category else blocks, output, force)
+
+
+@app.command()
+@on_cluster
+def summary(
+    kubectl: Kubectl,
+    name: Name,
+    output: File = None,
+    force: Force = False,
+    operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+) -> None:
+    """Read the record of a finished batch.
+
+    It is JSON: what was asked, of which model, with which input, and what came of it.
+    """
+    deliver(iter([_outputs(kubectl, name, operator_namespace).summary()]), output, force)
+
+
+@app.command()
+@on_cluster
+def cancel(kubectl: Kubectl, name: Name, wait: Wait = False) -> None:
+    """End a batch early.
+
+    What is answered becomes results, the rest dead letters.
+    """
+    change(kubectl, name, CANCEL, wait)
+
+
+@app.command()
+@on_cluster
+def suspend(kubectl: Kubectl, name: Name, wait: Wait = False) -> None:
+    """Hold a batch; `resume` lets it go on.
+
+    Its pods end within seconds. What is answered is kept and not asked again.
+    """
+    change(kubectl, name, SUSPEND, wait)
+
+
+@app.command()
+@on_cluster
+def resume(kubectl: Kubectl, name: Name, wait: Wait = False) -> None:
+    """Let a suspended batch go on."""
+    change(kubectl, name, RESUME, wait)
+
+
+@app.command()
+@on_cluster
+def logs(
+    kubectl: Kubectl,
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+) -> None:
+    """Print the logs of a batch's pods."""
+    get_batch(kubectl, name)  # else a wrong name would look like a batch that says nothing
+    chosen = ("--selector", f"{BATCH_LABEL}={name}", "--prefix", "--tail=-1", f"--max-log-requests={_LOGS_AT_ONCE}")
+    raise typer.Exit(kubectl.pass_through("logs", *chosen, *(["--follow"] if follow else [])))
+
+
+@app.command()
+@on_cluster
+def retry(
+    kubectl: Kubectl,
+    name: Name,
+    category: Categories = None,
+    new_name: Annotated[
+        str | None, typer.Option("--name", metavar="NEW", help="Name of the new batch. Default: NAME-retry-1, or -2, …")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the new manifest and create nothing.")] = False,
+) -> None:
+    """Ask dead letters again, in a new batch."""
+    retry_batch(kubectl, name, [each.value for each in category or []], new_name, dry_run)
+
+
+@app.command()
+def version() -> None:
+    """Print the version of this command."""
+    print(f"kubectl-llmbatch {__version__}")
+
+
+def _outputs(kubectl: Kubectl, name: str, operator_namespace: str) -> Outputs:
+    return Outputs(kubectl, get_batch(kubectl, name), operator_namespace, time.time)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    raise_on_sigterm()
+    try:
+        app(prog_name="kubectl llmbatch")
+    except LLMBatchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(exit_for(error))
+
+
+if __name__ == "__main__":
+    main()

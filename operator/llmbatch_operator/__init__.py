@@ -1,0 +1,15 @@
+"""The operator: runs LLMBatches on Kubernetes. Decides in pure functions, acts through one client.
+
+    main.py        the process: kopf, settings, logging      handlers.py    what the watches deliver
+    runtime.py     puts the parts together                   workqueue.py   which batches want a look
+    cache.py       batches, Jobs, pods as the watches tell   facts.py       what is remembered of Jobs and pods
+    reconcile.py   one look: gather → decide → act → write   gather.py      what a decision looks at
+    decide.py      the state machine, with ending.py (why a batch ends early) and blocked.py (what is in its way)
+    observed.py    the values that go in and come out        status_of.py   the status    events.py  its Events
+    jobs.py        Jobs, ConfigMap and Secret of a batch     kube.py        calls to the API server
+    session.py     what the workers of a batch say           sessions.py    of all batches; the coordinator's desk
+    coordinator/   HTTPS: reports, the built-in store, results
+    authority.py   the coordinator's keys, kept in a Secret  settings.py    environment variables
+
+Imports go from main down to facts; nothing here imports the worker or the command line.
+"""

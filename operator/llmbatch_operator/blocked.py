@@ -1,0 +1,76 @@
+"""What keeps a batch from going on that somebody else has to put right. Pure."""
+
+from collections.abc import Callable
+
+from llmbatch_contract.pods import Stage
+from llmbatch_contract.status import Reason
+from llmbatch_operator.facts import PodFacts
+from llmbatch_operator.observed import Fact, Observed
+
+_WORKING = (Stage.PLAN, Stage.SHARD, Stage.RUN, Stage.FINALIZE)
+
+
+def what_blocks(observed: Observed) -> Fact | None:
+    """The first reason that holds, in the order of `_CHECKS`; None when nothing is in the way."""
+    for check in _CHECKS:
+        if (fact := check(observed)) is not None:
+            return fact
+    return None
+
+
+def _spec_is_invalid(o: Observed) -> Fact | None:
+    if o.spec is not None:
+        return None
+    return Fact(True, Reason.INVALID_SPEC, f"{o.problems}; running pods go on as they were, correct it to change them")
+
+
+def _store_is_full(o: Observed) -> Fact | None:
+    return None if o.talk.store_full is None else Fact(True, Reason.STORE_FULL, o.talk.store_full)
+
+
+def _secret_is_missing(o: Observed) -> Fact | None:
+    for pod in _stuck(o):
+        if pod.waiting is not None and pod.waiting.reason == "CreateContainerConfigError":
+            message = f"{pod.waiting.message}; create it in namespace {o.ref.namespace}, the batch goes on by itself"
+            return Fact(True, Reason.SECRET_MISSING, message)
+    return None
+
+
+def _image_cannot_be_pulled(o: Observed) -> Fact | None:
+    for pod in _stuck(o):
+        if pod.waiting is not None and pod.waiting.is_about_image:
+            return Fact(True, Reason.IMAGE_PULL_FAILED, pod.waiting.message or pod.waiting.reason)
+    return None
+
+
+def _pods_find_no_node(o: Observed) -> Fact | None:
+    stuck = _stuck(o)
+    if stuck and stuck[0].unschedulable is not None and all(pod.unschedulable is not None for pod in stuck):
+        return Fact(True, Reason.UNSCHEDULABLE, stuck[0].unschedulable)
+    return None
+
+
+def _input_is_missing(o: Observed) -> Fact | None:
+    for stage in (Stage.PLAN, Stage.RUN, Stage.FINALIZE):
+        job, error = o.jobs.get(stage), o.error_of(stage)
+        has_one_at_work = any(p.phase == "Running" for p in o.pods_of(stage))
+        if job is None or job.is_finished or has_one_at_work or error is None or error.kind != "InputMissingError":
+            continue
+        return Fact(True, Reason.INPUT_MISSING, error.message)
+    return None
+
+
+def _stuck(o: Observed) -> list[PodFacts]:
+    """Pods that do not start, if no pod works at all."""
+    pods = o.pods_of(*_WORKING)
+    return [] if any(p.phase == "Running" for p in pods) else [p for p in pods if not p.is_deleting]
+
+
+_CHECKS: tuple[Callable[[Observed], Fact | None], ...] = (
+    _spec_is_invalid,
+    _store_is_full,  # pods wait until there is room
+    _secret_is_missing,  # the kubelet tries again every few seconds
+    _image_cannot_be_pulled,
+    _pods_find_no_node,
+    _input_is_missing,  # the Job tries again, ever more slowly
+)

@@ -1,0 +1,36 @@
+"""POST /v1/report: the call that every pod makes every second or two, so it does as little as it can."""
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from llmbatch_contract.reports import Report
+from llmbatch_operator.coordinator.callers import caller, gone, small_body
+from llmbatch_operator.coordinator.desk import Desk, Identities, Refused
+
+
+class ReportCalls:
+    """Takes reports to the desk."""
+
+    def __init__(self, desk: Desk, identities: Identities) -> None:
+        self._desk = desk
+        self._identities = identities
+
+    async def answer(self, request: web.BaseRequest, _: str) -> web.StreamResponse:
+        """The desk's reply; 410 when the batch is gone."""
+        if request.method != "POST":
+            raise Refused(405, "reports are posted")
+        who = await caller(request, self._identities)
+        report = _read(await small_body(request))
+        reply = self._desk.reply(who, report)
+        if reply is None:
+            raise gone(who)
+        return web.Response(body=reply.dump_json(), content_type="application/json")
+
+
+def _read(body: bytes) -> Report:
+    try:
+        return Report.load(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise Refused(400, f"not a report: {where}: {first['msg']}") from None

@@ -1,0 +1,176 @@
+"""What the operator remembers of Jobs and pods: a few facts each, read once from what a watch delivers. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+
+from llmbatch_contract.pods import LastWords, Stage
+
+Body = dict[str, Any]
+
+UID_LABEL = "llmbatch.dev/batch-uid"
+STAGE_LABEL = "llmbatch.dev/stage"
+CONTAINER = "worker"
+
+_STAGES = {stage.value: stage for stage in Stage}
+_IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+
+
+@dataclass(frozen=True)
+class BatchRef:
+    """Which LLMBatch."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """A Job of a batch."""
+
+    name: str
+    uid: str
+    stage: Stage
+    batch_uid: str
+    parallelism: int
+    completions: int
+    is_suspended: bool
+    active: int
+    """Pods that run, are about to, or are ending."""
+    succeeded: int
+    failed_indexes: int
+    is_complete: bool = False
+    failure: str | None = None
+    """Why Kubernetes gave the Job up."""
+    is_deleting: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether Kubernetes will start no more pods of it."""
+        return self.is_complete or self.failure is not None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """No pod of it runs or is about to."""
+        return self.active == 0 and (self.is_suspended or self.is_finished)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a container does not start."""
+
+    reason: str
+    message: str
+
+    @property
+    def is_about_image(self) -> bool:
+        """The image cannot be had."""
+        return self.reason in _IMAGE_REASONS
+
+
+@dataclass(frozen=True)
+class PodFacts:
+    """A pod of a batch."""
+
+    name: str
+    uid: str
+    stage: Stage
+    batch_uid: str
+    job_uid: str
+    phase: str
+    is_deleting: bool = False
+    waiting: Waiting | None = None
+    unschedulable: str | None = None
+    last_words: LastWords | None = None
+    ended_by: str | None = None
+    """Reason of the container's end, as OOMKilled or Error; with its exit code."""
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended and sends nothing any more."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+def read_job(body: Body) -> JobFacts | None:
+    """The facts of a Job; None if it is none of ours."""
+    labels, owner = _labels_and_owner(body, "LLMBatch")
+    stage = _STAGES.get(labels.get(STAGE_LABEL, ""))
+    if stage is None or owner is None:
+        return None
+    metadata, spec, status = body["metadata"], body["spec"], body.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or [] if c["status"] == "True"}
+    failed = conditions.get("Failed")
+    return JobFacts(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        stage=stage,
+        batch_uid=owner,
+        parallelism=spec.get("parallelism", 1),
+        completions=spec.get("completions", 1),
+        is_suspended=bool(spec.get("suspend")),
+        active=status.get("active", 0) + status.get("terminating", 0),
+        succeeded=status.get("succeeded", 0),
+        failed_indexes=count_indexes(status.get("failedIndexes", "")),
+        is_complete="Complete" in conditions,
+        failure=None if failed is None else f"{failed.get('reason', '')}: {failed.get('message', '')}",
+        is_deleting="deletionTimestamp" in metadata,
+    )
+
+
+def read_pod(body: Body) -> PodFacts | None:
+    """The facts of a pod; None if it is none of ours."""
+    labels, job_uid = _labels_and_owner(body, "Job")
+    stage, batch_uid = _STAGES.get(labels.get(STAGE_LABEL, "")), labels.get(UID_LABEL)
+    if stage is None or job_uid is None or batch_uid is None:
+        return None
+    metadata, status = body["metadata"], body.get("status") or {}
+    states = [c for c in status.get("containerStatuses") or [] if c["name"] == CONTAINER]
+    state = states[0].get("state") or {} if states else {}
+    waiting, ended = state.get("waiting"), state.get("terminated")
+    return PodFacts(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        stage=stage,
+        batch_uid=batch_uid,
+        job_uid=job_uid,
+        phase=status.get("phase", "Pending"),
+        is_deleting="deletionTimestamp" in metadata,
+        waiting=None if waiting is None else Waiting(waiting.get("reason", ""), waiting.get("message", "")),
+        unschedulable=_unschedulable(status),
+        last_words=None if ended is None else _last_words(ended.get("message")),
+        ended_by=None if ended is None else f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}",
+    )
+
+
+def count_indexes(text: str) -> int:
+    """How many indexes a Job's `0,2-5` names."""
+    count = 0
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        count += int(last or first) - int(first) + 1
+    return count
+
+
+def _labels_and_owner(body: Body, kind: str) -> tuple[dict[str, str], str | None]:
+    metadata = body["metadata"]
+    owners = [o["uid"] for o in metadata.get("ownerReferences") or [] if o.get("controller") and o["kind"] == kind]
+    return metadata.get("labels") or {}, owners[0] if owners else None
+
+
+def _unschedulable(status: Body) -> str | None:
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message") or condition.get("reason") or "unschedulable")
+    return None
+
+
+def _last_words(message: str | None) -> LastWords | None:
+    try:
+        return LastWords.load(message.encode()) if message else None
+    except pydantic.ValidationError:
+        return None

@@ -1,0 +1,186 @@
+"""The few calls that the operator makes to the API server: dictionaries in and out. No other file knows the client.
+
+Library errors become CallError; 404 where something shall be gone, and 409 where it shall be there, are no errors.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from llmbatch_contract.errors import LLMBatchError
+from llmbatch_contract.pods import AUDIENCE
+from llmbatch_contract.wire import BATCH_LABEL
+from llmbatch_operator.facts import BatchRef, Body
+
+BATCHES = "/apis/llmbatch.dev/v1alpha1"
+JOBS = "/apis/batch/v1"
+CORE = "/api/v1"
+
+_FIELD_MANAGER = "llmbatch"
+_JSON = "application/json"
+_MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""An answer without spec and status: a batch with many inline items is long."""
+_PAGE = 500
+
+
+class CallError(LLMBatchError):
+    """The API server refused a call, or cannot be reached."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """`status` is 0 where there was no answer."""
+        self.status = status
+        super().__init__(message)
+
+
+async def connect() -> "Kube":
+    """A client by the pod's service account, else by KUBECONFIG."""
+    try:
+        load_incluster_config()  # type: ignore[no-untyped-call]
+    except ConfigException:
+        await load_kube_config()  # type: ignore[no-untyped-call]
+    return Kube(ApiClient())
+
+
+class Kube:
+    """Calls to the API server."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def list_batches(self) -> AsyncIterator[Body]:
+        """All LLMBatches."""
+        async for body in self._list(f"{BATCHES}/llmbatches", ""):
+            yield body
+
+    async def list_jobs(self) -> AsyncIterator[Body]:
+        """All Jobs of batches."""
+        async for body in self._list(f"{JOBS}/jobs", BATCH_LABEL):
+            yield body
+
+    async def list_pods(self) -> AsyncIterator[Body]:
+        """All pods of batches."""
+        async for body in self._list(f"{CORE}/pods", BATCH_LABEL):
+            yield body
+
+    async def create_job(self, body: Body) -> Body | None:
+        """Create a Job; None if there is one of that name."""
+        return await self._create(f"{JOBS}/namespaces/{body['metadata']['namespace']}/jobs", body)
+
+    async def create_secret(self, body: Body) -> Body | None:
+        """Create a Secret; None if there is one of that name. It cannot be read back, and need not be."""
+        return await self._create(f"{CORE}/namespaces/{body['metadata']['namespace']}/secrets", body)
+
+    async def apply_config_map(self, body: Body) -> None:
+        """Create a ConfigMap or bring it up to date, by server-side apply."""
+        path = f"{CORE}/namespaces/{body['metadata']['namespace']}/configmaps/{body['metadata']['name']}"
+        await self._call("PATCH", path, body, _APPLY, [("fieldManager", _FIELD_MANAGER), ("force", "true")])
+
+    async def patch_job(self, namespace: str, name: str, spec: Body) -> Body | None:
+        """Change a Job's spec; None if it is gone."""
+        return await self._unless_gone("PATCH", f"{JOBS}/namespaces/{namespace}/jobs/{name}", {"spec": spec}, _MERGE)
+
+    async def delete_job(self, namespace: str, name: str) -> None:
+        """Delete a Job and its pods."""
+        options = {"propagationPolicy": "Background"}
+        await self._unless_gone("DELETE", f"{JOBS}/namespaces/{namespace}/jobs/{name}", options)
+
+    async def delete_batch(self, ref: BatchRef) -> None:
+        """Delete an LLMBatch, unless it is another one of that name by now."""
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": ref.uid}}
+        await self._unless_gone("DELETE", self._batch(ref), options)
+
+    async def patch_status(self, ref: BatchRef, status: Body) -> Body | None:
+        """Write the status of an LLMBatch, and return its metadata; None if it is gone. None in a field removes it."""
+        body = {"metadata": {"uid": ref.uid}, "status": status}
+        return await self._unless_gone("PATCH", f"{self._batch(ref)}/status", body, _MERGE, _METADATA)
+
+    async def read_secret(self, namespace: str, name: str) -> Body | None:
+        """A Secret of the operator's own namespace; None if there is none."""
+        return await self._unless_gone("GET", f"{CORE}/namespaces/{namespace}/secrets/{name}")
+
+    async def review_token(self, token: str) -> Body:
+        """The status of a TokenReview for the coordinator's audience."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [AUDIENCE]},
+        }
+        answer = await self._call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)
+        status: Body = answer["status"]
+        return status
+
+    def _batch(self, ref: BatchRef) -> str:
+        return f"{BATCHES}/namespaces/{ref.namespace}/llmbatches/{ref.name}"
+
+    async def _list(self, path: str, label: str) -> AsyncIterator[Body]:
+        query = [("limit", str(_PAGE)), *([("labelSelector", label)] if label else [])]
+        more = ""
+        while True:
+            page = await self._call("GET", path, query=[*query, *([("continue", more)] if more else [])])
+            for body in page["items"]:
+                yield body
+            if not (more := page["metadata"].get("continue", "")):
+                return
+
+    async def _create(self, path: str, body: Body) -> Body | None:
+        try:
+            return await self._call("POST", path, body)
+        except CallError as error:
+            if error.status == 409:
+                return None
+            raise
+
+    async def _unless_gone(
+        self, method: str, path: str, body: Body | None = None, content_type: str = _JSON, accept: str = _JSON
+    ) -> Body | None:
+        try:
+            return await self._call(method, path, body, content_type, accept=accept)
+        except CallError as error:
+            # 409: the batch of that uid is gone, and another has its name
+            if error.status in (404, 409):
+                return None
+            raise
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        content_type: str = _JSON,
+        query: list[tuple[str, str]] | None = None,
+        accept: str = _JSON,
+    ) -> Body:
+        headers = {"Accept": accept, "Content-Type": content_type}
+        try:
+            request = await self._client.param_serialize(
+                method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            response = await self._client.call_api(*request)
+            data = await response.read()  # type: ignore[no-untyped-call]
+        except ApiException as error:
+            raise _refused(error.status, error.body, f"{method} {path}") from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise CallError(0, f"{method} {path}: the API server cannot be reached: {error}") from error
+        if response.status >= 400:
+            raise _refused(response.status, data, f"{method} {path}")
+        answer: Body = json.loads(data)
+        return answer
+
+
+def _refused(status: int | None, body: Any, what: str) -> CallError:
+    try:
+        message = json.loads(body)["message"]
+    except (ValueError, KeyError, TypeError):
+        message = str(body)[:200]
+    return CallError(status or 0, f"{what}: {message}")

@@ -1,0 +1,208 @@
+"""One look at one batch: gather, decide, act, write the status once, then tell events. The only writer of a batch."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import assert_never
+
+from llmbatch_contract.status import ConditionType, LLMBatchStatus, Reason
+from llmbatch_contract.wire import batch_key
+from llmbatch_operator.cache import Known
+from llmbatch_operator.decide import decide
+from llmbatch_operator.events import Event, events_of
+from llmbatch_operator.facts import BatchRef, Body
+from llmbatch_operator.gather import Gatherer, Parsed, read_status
+from llmbatch_operator.jobs import config_map, job, results_key_secret
+from llmbatch_operator.kube import CallError, Kube
+from llmbatch_operator.observed import (
+    Action,
+    CreateJob,
+    DeleteBatch,
+    DeleteJob,
+    Fact,
+    Observed,
+    SetParallelism,
+    SetSuspend,
+)
+from llmbatch_operator.session import Session
+from llmbatch_operator.sessions import Sessions
+from llmbatch_operator.settings import Settings
+from llmbatch_operator.status_of import status_of
+
+logger = logging.getLogger("llmbatch.reconcile")
+
+STATUS_EVERY_S = 2.0
+_STATUS_WRITES_PER_S = 150.0
+_AFTER_ERROR_S = 5.0
+_AFTER_REFUSAL_S = 5.0
+_REFUSALS = frozenset((400, 403, 422))
+"""Statuses by which the API server says that it will not do this, rather than that it cannot."""
+
+
+@dataclass
+class _Written:
+    """What this operator has done for a batch."""
+
+    status: LLMBatchStatus | None = None
+    at: float = float("-inf")
+    config_generation: int | None = None
+    has_secret: bool = False
+
+
+@dataclass
+class Reconciler:
+    """Looks at batches, one pass at a time for each."""
+
+    kube: Kube
+    sessions: Sessions
+    settings: Settings
+    ca: str
+    master_key: bytes
+    tell: Callable[[Body, Event], None]
+    """Posts a Kubernetes Event about a batch."""
+    again: Callable[[str, float], None]
+    """Asks for another look after so many seconds."""
+    on_gone: Callable[[str], None]
+    """Told of a batch that has been deleted."""
+    on_ended: Callable[[str], None]
+    """Told of a batch whose outputs are final."""
+    gatherer: Gatherer = field(default_factory=Gatherer)
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _written: dict[str, _Written] = field(default_factory=dict)
+
+    async def reconcile(self, uid: str) -> None:
+        """One look. Errors of the API server are logged, and the look is repeated."""
+        known = self.sessions.cache.get(uid)
+        if known is None or known.body is None or known.ref is None:
+            self._forget(uid)
+            return
+        if "deletionTimestamp" in known.body["metadata"]:
+            return
+        try:
+            await self._look(uid, known, known.ref, known.body)
+        except CallError as error:
+            logger.warning("%s: %s", known.ref, error)
+            self.again(uid, _AFTER_ERROR_S)
+
+    async def _look(self, uid: str, known: Known, ref: BatchRef, body: Body) -> None:
+        written = self._written.setdefault(uid, _Written())
+        old = _newer(written.status, read_status(body))
+        parsed = self.gatherer.parse(body)
+        if old is not None and old.phase.is_final and old != written.status:
+            written.status = old  # ended before this operator started, or the answer to the last write got lost
+            self._end(uid)
+        session = self._session(uid, parsed, old)
+        observed = self.gatherer.observe(known, parsed, session, old)
+        decision = decide(observed, self.now())
+        if session is not None:
+            session.obey(decision.command, self.clock())
+        if observed.jobs and old is not None and old.observed_generation != parsed.generation:
+            await self._prepare(ref, parsed, written)  # pods that start from now on are told the new spec
+        if (refused := await self._act_all(decision.actions, observed, parsed, written)) is not None:
+            decision = replace(decision, facts={**decision.facts, ConditionType.BLOCKED: refused})
+            self.again(uid, _AFTER_REFUSAL_S)
+        status = status_of(observed, decision, self.gatherer.pace(session, old), self.now())
+        await self._write(uid, ref, body, old, status, written)
+        if decision.again_after_s is not None:
+            self.again(uid, decision.again_after_s)
+
+    def _session(self, uid: str, parsed: Parsed, status: LLMBatchStatus | None) -> Session | None:
+        if status is not None and status.phase.is_final:
+            return None
+        return self.sessions.get(uid) if parsed.batch is None else self.sessions.open(uid, parsed.batch.spec)
+
+    async def _act_all(
+        self, actions: tuple[Action, ...], observed: Observed, parsed: Parsed, written: _Written
+    ) -> Fact | None:
+        """Do what was decided; what the API server will not have is for the user to know."""
+        try:
+            for action in actions:
+                await self._act(action, observed, parsed, written)
+        except CallError as error:
+            if error.status not in _REFUSALS:
+                raise
+            return Fact(True, Reason.REFUSED, str(error))
+        return None
+
+    async def _act(self, action: Action, observed: Observed, parsed: Parsed, written: _Written) -> None:
+        ref, cache = observed.ref, self.sessions.cache
+        logger.info("%s: %s", ref, action)
+        made: Body | None = None
+        match action:
+            case CreateJob():
+                assert parsed.batch is not None
+                await self._prepare(ref, parsed, written)
+                await self._give_key(ref, written)
+                made = await self.kube.create_job(job(ref, parsed.batch, action, self.settings))
+            case SetSuspend(name, suspend):
+                made = await self.kube.patch_job(ref.namespace, name, {"suspend": suspend})
+            case SetParallelism(name, parallelism):
+                made = await self.kube.patch_job(ref.namespace, name, {"parallelism": parallelism})
+            case DeleteJob(name):
+                await self.kube.delete_job(ref.namespace, name)
+            case DeleteBatch():
+                await self.kube.delete_batch(ref)
+            case _:
+                assert_never(action)
+        if made is not None:
+            cache.put_job(made)
+
+    async def _prepare(self, ref: BatchRef, parsed: Parsed, written: _Written) -> None:
+        """Write down what pods are told, if they would be told something else by now."""
+        if parsed.batch is not None and written.config_generation != parsed.generation:
+            await self.kube.apply_config_map(config_map(ref, parsed.batch, self.settings, self.ca))
+            written.config_generation = parsed.generation
+
+    async def _give_key(self, ref: BatchRef, written: _Written) -> None:
+        """Leave the key to the results where those find it who may read the batch's Secrets."""
+        if not written.has_secret:
+            await self.kube.create_secret(results_key_secret(ref, batch_key(self.master_key, ref.uid)))
+            written.has_secret = True
+
+    async def _write(
+        self, uid: str, ref: BatchRef, body: Body, old: LLMBatchStatus | None, new: LLMBatchStatus, written: _Written
+    ) -> None:
+        if old == new:
+            return
+        events = events_of(old, new)
+        wait_s = written.at + self.status_every_s - self.clock()
+        if not events and old is not None and old.phase is new.phase and wait_s > 0:  # only numbers have changed
+            self.again(uid, wait_s)
+            return
+        if await self.kube.patch_status(ref, changes(old, new)) is None:
+            return
+        written.status, written.at = new, self.clock()
+        for event in events:
+            self.tell(body, event)
+        if new.phase.is_final:
+            self._end(uid)
+
+    @property
+    def status_every_s(self) -> float:
+        """Seconds between two writes of one batch's numbers: more where very many batches run."""
+        return max(STATUS_EVERY_S, len(self.sessions) / _STATUS_WRITES_PER_S)
+
+    def _end(self, uid: str) -> None:
+        self.sessions.close(uid)
+        self.on_ended(uid)
+
+    def _forget(self, uid: str) -> None:
+        self._written.pop(uid, None)
+        self.gatherer.forget(uid)
+        self.sessions.close(uid)
+        self.on_gone(uid)
+
+
+def changes(old: LLMBatchStatus | None, new: LLMBatchStatus) -> Body:
+    """The merge patch from one status to the next; fields that are gone are null."""
+    before = old.dump() if old is not None else {}
+    after = new.dump()
+    return {name: after.get(name) for name in {**before, **after} if before.get(name) != after.get(name)}
+
+
+def _newer(written: LLMBatchStatus | None, seen: LLMBatchStatus | None) -> LLMBatchStatus | None:
+    """What was written last; the watch may not have delivered it yet. An end that is seen is one in any case."""
+    return seen if written is None or (seen is not None and seen.phase.is_final) else written

@@ -1,0 +1,166 @@
+"""Puts the parts of the operator together, starts them in order, and takes them apart. Called by main's handlers."""
+
+import asyncio
+import functools
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from llmbatch_operator.authority import load_authority
+from llmbatch_operator.coordinator.certificates import ServerCertificate
+from llmbatch_operator.coordinator.identity import ReviewedToken, TokenIdentities, read_review
+from llmbatch_operator.coordinator.ledger import Limits
+from llmbatch_operator.coordinator.objects import Objects
+from llmbatch_operator.coordinator.server import CoordinatorServer
+from llmbatch_operator.events import Event
+from llmbatch_operator.facts import Body
+from llmbatch_operator.kube import CallError, Kube, connect
+from llmbatch_operator.reconcile import Reconciler
+from llmbatch_operator.sessions import Sessions
+from llmbatch_operator.settings import Settings
+from llmbatch_operator.workqueue import WorkQueue
+
+logger = logging.getLogger("llmbatch")
+
+_RECONCILERS = 8
+_LOOK_EVERY_S = 1.0
+_TIDY_EVERY_S = 600.0
+_AFTER_BUG_S = 30.0
+
+
+@dataclass
+class Runtime:
+    """The operator, but for kopf."""
+
+    settings: Settings
+    tell: Callable[[Body, Event], None]
+    """Posts a Kubernetes Event about a batch."""
+    on_failure: Callable[[], None]
+    """Called when a part has ended by an error: the process should end, too."""
+    queue: WorkQueue = field(default_factory=lambda: WorkQueue(time.monotonic))
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sessions = Sessions(self.queue.add)
+
+    async def start(self) -> None:
+        """Connect, read everything once, serve, and begin to look at batches."""
+        self._kube = await connect()
+        now = datetime.now(UTC)
+        authority = await load_authority(self._kube, self.settings.namespace, now, secrets.token_bytes(32))
+        limits = Limits(
+            batch=self.settings.batch_limit,
+            total=self.settings.store_limit,
+            output_reserve=self.settings.store_limit // 10,
+        )
+        self._objects = await Objects.open(self.settings.store_folder, limits)
+        await self._prime()
+        certificate = ServerCertificate(authority.pair, [self.settings.host_name, "localhost"], now)
+        self._server = CoordinatorServer(
+            self.sessions,
+            TokenIdentities(functools.partial(_review, self._kube), self._batch_of_pod),
+            self._objects,
+            master_key=authority.master_key,
+            certificate=certificate,
+        )
+        await self._server.start(*self.settings.listen)
+        self._reconciler = Reconciler(
+            self._kube,
+            self.sessions,
+            self.settings,
+            ca=authority.pair.certificate_pem.decode(),
+            master_key=authority.master_key,
+            tell=self.tell,
+            again=self.queue.add_after,
+            on_gone=lambda uid: self._later(self._objects.remove_batch(uid)),
+            on_ended=lambda uid: self._later(self._objects.remove_work(uid)),
+        )
+        for part in (self._reconcile(), self._look_at_reports(), self._tidy()):
+            self._start(part)
+
+    async def stop(self) -> None:
+        """Answer what is being asked, then end."""
+        await self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._objects.close()
+        await self._kube.close()
+
+    async def _prime(self) -> None:
+        """Know everything before anything is decided; from then on the watches keep it up to date."""
+        cache = self.sessions.cache
+        for listed, put in (
+            (self._kube.list_batches(), cache.put_batch),
+            (self._kube.list_jobs(), cache.put_job),
+            (self._kube.list_pods(), cache.put_pod),
+        ):
+            async for body in listed:
+                put(body)
+
+    async def _reconcile(self) -> None:
+        await self.queue.run(self._look_at, _RECONCILERS)
+
+    async def _look_at(self, uid: str) -> None:
+        try:
+            await self._reconciler.reconcile(uid)
+        except Exception:  # a mistake of ours about one batch must not hold up the others
+            logger.exception("cannot look at batch %s", uid)
+            self.queue.add_after(uid, _AFTER_BUG_S)
+
+    async def _look_at_reports(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            for uid in self.sessions.changed():
+                self.queue.add(uid)
+
+    async def _tidy(self) -> None:
+        """Remove what deleted batches have left."""
+        while True:
+            try:
+                there = {body["metadata"]["uid"] async for body in self._kube.list_batches()}
+                for uid in set(await self._objects.batches()) - there:
+                    if self.sessions.cache.get(uid) is None:
+                        await self._objects.remove_batch(uid)
+            except CallError as error:
+                logger.warning("cannot tidy up: %s", error)
+            await asyncio.sleep(_TIDY_EVERY_S)
+
+    def _batch_of_pod(self, namespace: str, pod: str, uid: str) -> tuple[str, str] | None:
+        batch_uid = self.sessions.cache.batch_of_pod(uid)
+        ref = self.sessions.cache.ref_of(batch_uid) if batch_uid is not None else None
+        return (ref.name, ref.uid) if ref is not None and ref.namespace == namespace else None
+
+    def _later(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            await work
+
+        task = asyncio.create_task(run())
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+        task.add_done_callback(_log_failure)
+
+    def _start(self, part: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await part
+            except Exception:
+                logger.exception("a part of the operator has failed; the operator ends")
+                self.on_failure()
+
+        self._tasks.append(asyncio.create_task(run()))
+
+
+def _log_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the store could not be tidied: %s", error)
+
+
+async def _review(kube: Kube, token: str) -> ReviewedToken | None:
+    try:
+        return read_review(await kube.review_token(token))
+    except CallError as error:
+        raise OSError(str(error)) from error

@@ -1,0 +1,252 @@
+"""The status of a batch, from a decision and from what workers have said. Pure.
+
+Counts never go backwards: after a restart, what is known may lag behind what was written, and then the old stands.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from llmbatch_contract.latency import percentile_ms
+from llmbatch_contract.pods import ErrorCount, FinalCounts, Stage
+from llmbatch_contract.progress import Totals
+from llmbatch_contract.spec import LLMBatchSpec
+from llmbatch_contract.status import (
+    Condition,
+    ConditionType,
+    Cost,
+    ErrorTally,
+    ItemCounts,
+    LatencyMs,
+    LLMBatchStatus,
+    OutputPlaces,
+    Phase,
+    ShardCounts,
+    TokenCounts,
+)
+from llmbatch_contract.usage import Usage
+from llmbatch_operator.facts import BatchRef
+from llmbatch_operator.observed import Decision, Fact, Observed
+
+_MOST_ERRORS = 5
+_MESSAGE_CHARS, _SAMPLE_CHARS, _ID_CHARS = 500, 200, 100
+"""Whatever endpoints say and items are called, a status stays a few kilobytes."""
+_PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a batch goes at this moment."""
+
+    totals: Totals
+    in_flight: int = 0
+    shards_done: int = 0
+    items_per_second: float | None = None
+
+
+def status_of(o: Observed, decision: Decision, pace: Pace, now: datetime) -> LLMBatchStatus:
+    """The status to write."""
+    now = now.replace(microsecond=0)  # as Kubernetes writes times
+    old = o.status or LLMBatchStatus(phase=Phase.PENDING)
+    if old.phase.is_final:
+        return old
+    final = o.talk.final if decision.phase.is_final else None
+    counts = _final_counts(final, o.spec) if final is not None else _counts_so_far(o, old, pace, decision.phase)
+    start = old.start_time or now
+    fields = {
+        "phase": decision.phase,
+        "observed_generation": o.generation,
+        "conditions": conditions(old.conditions, decision.facts, o.generation, now),
+        "shards": _shards(o, old, pace, final),
+        "start_time": start,
+        "items_per_minute": None,
+        "time_left": None,
+        "estimated_completion_time": None,
+        **counts,
+    }
+    if decision.phase.is_final:
+        fields["completion_time"] = now
+        if final is not None:
+            fields["items_per_minute"] = _average(final, (now - start).total_seconds())
+            fields["output"] = places(o.ref, final)
+    elif decision.phase is Phase.RUNNING:
+        fields |= _forecast(fields["items"], pace, now)
+    return old.model_copy(update=fields)
+
+
+def conditions(
+    old: list[Condition], facts: dict[ConditionType, Fact], generation: int, now: datetime
+) -> list[Condition]:
+    """The conditions after `facts`; the time of transition changes only where True, False or Unknown does."""
+    kept = {c.type: c for c in old}
+    for type_, fact in facts.items():
+        status = "True" if fact.holds else "False"
+        before = kept.get(type_)
+        if before is None and not fact.holds:
+            continue
+        since = before.last_transition_time if before is not None and before.status == status else now
+        kept[type_] = Condition(
+            type=type_,
+            status="True" if fact.holds else "False",
+            reason=fact.reason,
+            message=_short(fact.message, _MESSAGE_CHARS),
+            last_transition_time=since,
+            observed_generation=generation,
+        )
+    return list(kept.values())
+
+
+def places(ref: BatchRef, final: FinalCounts) -> OutputPlaces:
+    """Where outputs in the built-in store are; `kubectl llmbatch results` fetches them."""
+    base = f"llmbatch://{ref.namespace}/{ref.name}"
+    return OutputPlaces(
+        results=f"{base}/{final.results_name}", errors=f"{base}/errors.jsonl", summary=f"{base}/summary.json"
+    )
+
+
+def duration(seconds: float) -> str:
+    """As `3m20s`, `2h5m` or `4d7h`."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m" if hours < 24 else f"{hours // 24}d{hours % 24}h"
+
+
+def has_caught_up(totals: Totals, status: LLMBatchStatus | None) -> bool:
+    """Whether workers have told of all that was written; not so after a restart, until each has spoken.
+
+    Where pods of finished shards are gone for ever, it takes until the others have done as much.
+    """
+    items, tokens = (status.items, status.usage) if status is not None else (None, None)
+    items, tokens = items or ItemCounts(), tokens or TokenCounts()
+    return (
+        totals.succeeded >= items.succeeded
+        and totals.failed >= items.failed
+        and totals.usage.input >= tokens.input_tokens
+        and totals.usage.output >= tokens.output_tokens
+    )
+
+
+def _counts_so_far(o: Observed, old: LLMBatchStatus, pace: Pace, phase: Phase) -> dict[str, object]:
+    total = o.talk.plan.items if o.talk.plan is not None else old.items.total if old.items is not None else None
+    if total is None:
+        return {}
+    totals, in_flight = pace.totals, pace.in_flight if phase is Phase.RUNNING else 0
+    if not has_caught_up(totals, old) or (old.items is None and total == 0):
+        return {"items": _with_running(old.items or ItemCounts(), total, in_flight)}
+    items = ItemCounts(total=total, succeeded=totals.succeeded, failed=totals.failed)
+    return {
+        "items": _with_running(items, total, in_flight),
+        "progress": _percent(totals.finished, total),
+        "retries": max(totals.retries, old.retries or 0),
+        "resent_items": max(totals.resent, old.resent_items or 0),
+        "usage": _tokens(totals.usage),
+        "cost": _cost(totals.usage, o.spec, old.cost),
+        "latency": _latency({n: percentile_ms(totals.latency, share) for n, share in _PERCENTILES.items()}),
+        "errors": [
+            _tally(ErrorCount(category=c, count=n, sample=totals.samples.get(c)))
+            for c, n in sorted(totals.errors.items(), key=lambda e: (-e[1], e[0]))[:_MOST_ERRORS]
+        ],
+    }
+
+
+def _final_counts(final: FinalCounts, spec: LLMBatchSpec | None) -> dict[str, object]:
+    return {
+        "items": ItemCounts(
+            total=final.items, succeeded=final.succeeded, failed=final.failed, cancelled=final.cancelled
+        ),
+        "progress": _percent(final.succeeded + final.failed, final.items),
+        "retries": final.retries,
+        "resent_items": final.resent,
+        "usage": _tokens(final.usage),
+        "cost": _cost(final.usage, spec, None),
+        "latency": _latency(final.latency_ms),
+        "errors": [_tally(e) for e in final.errors[:_MOST_ERRORS]],
+    }
+
+
+def _with_running(items: ItemCounts, total: int, in_flight: int) -> ItemCounts:
+    left = max(0, total - items.succeeded - items.failed)
+    running = min(in_flight, left)
+    return items.model_copy(update={"total": total, "running": running, "pending": left - running})
+
+
+def _shards(o: Observed, old: LLMBatchStatus, pace: Pace, final: FinalCounts | None) -> ShardCounts | None:
+    known = old.shards or ShardCounts()
+    total = o.talk.plan.shards if o.talk.plan is not None else known.total
+    if not total and old.shards is None:
+        return None
+    job = o.jobs.get(Stage.SHARD) or o.jobs.get(Stage.RUN)
+    succeeded = max(known.succeeded, pace.shards_done)
+    active = sum(p.phase == "Running" for p in o.pods_of(Stage.SHARD, Stage.RUN))
+    if final is not None:
+        active, succeeded = 0, succeeded if o.condition(ConditionType.STOPPING) is not None else total
+    return ShardCounts(
+        total=total,
+        active=active,
+        succeeded=min(total, succeeded),
+        failed=max(known.failed, job.failed_indexes if job is not None else 0),
+    )
+
+
+def _forecast(items: object, pace: Pace, now: datetime) -> dict[str, object]:
+    if not isinstance(items, ItemCounts) or not pace.items_per_second:
+        return {}
+    left_s = (items.pending + items.running) / pace.items_per_second
+    return {
+        "items_per_minute": _rounded(pace.items_per_second * 60),
+        "time_left": duration(left_s),
+        "estimated_completion_time": now + timedelta(seconds=math.ceil(left_s)),
+    }
+
+
+def _average(final: FinalCounts, seconds: float) -> float | None:
+    asked = final.succeeded + final.failed
+    return _rounded(60 * asked / seconds) if seconds > 0 and asked else None
+
+
+def _rounded(value: float) -> float:
+    return round(value) if value >= 100 else round(value, 1)
+
+
+def _percent(done: int, total: int) -> str:
+    return f"{100 * done // total}%" if total else "100%"
+
+
+def _tokens(usage: Usage) -> TokenCounts:
+    return TokenCounts(
+        input_tokens=usage.input,
+        output_tokens=usage.output,
+        cached_tokens=usage.cached,
+        reasoning_tokens=usage.reasoning,
+        total_tokens=usage.total,
+    )
+
+
+def _cost(usage: Usage, spec: LLMBatchSpec | None, old: Cost | None) -> Cost | None:
+    pricing = spec.endpoint.pricing if spec is not None else None
+    amount = usage.cost(pricing)
+    if pricing is None or amount is None:
+        return old
+    shown = f"{amount:.2f}" if amount >= 1 else f"{amount:.4f}"
+    return Cost(amount=round(amount, 6), currency=pricing.currency, display=f"{shown} {pricing.currency}")
+
+
+def _latency(percentiles: dict[str, float | None]) -> LatencyMs | None:
+    if all(value is None for value in percentiles.values()):
+        return None
+    return LatencyMs(**{n: None if v is None else round(v, 1) for n, v in percentiles.items()})
+
+
+def _tally(error: ErrorCount) -> ErrorTally:
+    return ErrorTally(
+        category=error.category,
+        count=error.count,
+        sample_item=_short(error.sample.item_id, _ID_CHARS) if error.sample is not None else None,
+        sample_message=_short(error.sample.message, _SAMPLE_CHARS) if error.sample is not None else None,
+    )
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,87 @@
+"""The fixtures `deployment`, `simulator`, `batches` and `other_batches`, for tests of the whole system on a cluster.
+
+A test module gets them by `pytest_plugins = ["cluster_fixture", "e2e.deployed"]`. The operator is deployed once a
+session and stays; a test has a namespace of its own. When a test fails, its report shows the operator's log.
+(PYTEST_DONT_REWRITE: a module that is imported for its types before pytest loads it would be warned about.)
+"""
+
+import os
+import secrets
+from collections.abc import Generator, Iterator
+
+import httpx
+import pytest
+
+from cluster.cluster_client import Cluster, KubectlError
+from e2e.api_proxy import api_proxy
+from e2e.batches import Batches, batch
+from e2e.deploying import NAMESPACE, Deployment, deploy
+from e2e.simulator_pod import SimulatorPod, start_simulator
+
+__all__ = [
+    "NAMESPACE",
+    "Batches",
+    "Deployment",
+    "SimulatorPod",
+    "batch",
+    "batches",
+    "deployment",
+    "other_batches",
+    "simulator",
+]
+
+_WATCHED = ("deployment", "batches")
+
+
+@pytest.fixture(scope="session")
+def deployment(cluster: Cluster) -> Iterator[Deployment]:
+    """The operator of this source tree, running. On a cluster that somebody gave it is taken away at the end."""
+    deployed = deploy(cluster)
+    yield deployed
+    if not (cluster.is_ours or os.environ.get("LLMBATCH_KEEP_CLUSTER")):
+        cluster.kubectl("delete", "namespace", NAMESPACE)
+
+
+@pytest.fixture(scope="session")
+def api_client(cluster: Cluster) -> Iterator[httpx.Client]:
+    """HTTP through the API server."""
+    with api_proxy(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def simulator(deployment: Deployment, api_client: httpx.Client, namespace: str) -> SimulatorPod:
+    """A simulated endpoint in the test's namespace."""
+    return start_simulator(deployment.cluster, api_client, namespace, deployment.images["worker"])
+
+
+@pytest.fixture
+def batches(deployment: Deployment, api_client: httpx.Client, namespace: str) -> Batches:
+    """The batches of the test's namespace."""
+    return Batches(deployment.cluster, namespace, api_client)
+
+
+@pytest.fixture
+def other_batches(deployment: Deployment, api_client: httpx.Client) -> Iterator[Batches]:
+    """The batches of another namespace."""
+    name = f"test-{secrets.token_hex(4)}"
+    deployment.cluster.kubectl("create", "namespace", name)
+    yield Batches(deployment.cluster, name, api_client)
+    deployment.cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell what happened on the cluster, when a test fails that uses it."""
+    report = yield
+    if report.failed and report.when == "call":
+        used = getattr(item, "funcargs", {})
+        report.sections += [(f"what {name} tells", _story(used[name])) for name in _WATCHED if name in used]
+    return report
+
+
+def _story(teller: Deployment | Batches) -> str:
+    try:
+        return teller.log() if isinstance(teller, Deployment) else teller.story()
+    except KubectlError as error:
+        return str(error)

@@ -1,0 +1,129 @@
+"""Results, errors and summary through a real API server from the real coordinator."""
+
+import hashlib
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kubectl_cli.batch_documents import outputs, status
+from kubectl_cli.own_coordinator import OwnCoordinator
+from kubectl_cli.shop import Shop
+
+pytest_plugins = ["cluster_fixture", "kubectl_cli.shop", "kubectl_cli.own_coordinator"]
+
+LINE = b'{"id": "1", "output": "\xc3\xbc"}\n'
+LETTERS = b'{"id":"2","error":{"category":"timeout"}}\n{"id":"3","error":{"category":"auth"}}\n'
+
+
+def summary(results: bytes = LINE, errors: bytes = LETTERS) -> bytes:
+    """A summary that tells of these outputs."""
+    rows = {"results": results, "errors": errors}
+    told = {n: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for n, data in rows.items()}
+    return json.dumps({"name": "tickets", "output": told}).encode()
+
+
+def finished(coordinator: OwnCoordinator, results: bytes = LINE, said: bytes | None = None) -> None:
+    """A batch with outputs."""
+    shop = coordinator.shop
+    uid = shop.create(status(total=3, succeeded=1, failed=2) | {"output": outputs(shop.namespace)})
+    files = {"results.jsonl": results, "errors.jsonl": LETTERS, "summary.json": said or summary(results)}
+    coordinator.keep(uid, files)
+
+
+def operator_in(shop: Shop) -> dict[str, str]:
+    return {"LLMBATCH_OPERATOR_NAMESPACE": shop.namespace}
+
+
+def test_outputs_come_as_they_were_written(coordinator: OwnCoordinator, tmp_path: Path) -> None:
+    finished(coordinator)
+    shop, where = coordinator.shop, operator_in(coordinator.shop)
+    printed = {command: shop.run(command, "tickets", **where) for command in ("results", "errors", "summary")}
+    assert {command: (ended.code, ended.err) for command, ended in printed.items()} == dict.fromkeys(printed, (0, ""))
+    assert printed["results"].out.encode() == LINE
+    assert printed["errors"].out.encode() == LETTERS
+    assert json.loads(printed["summary"].out)["name"] == "tickets"
+    chosen = shop.run("errors", "tickets", "--category", "auth", "--operator-namespace", shop.namespace)
+    assert chosen.out.encode() == LETTERS.splitlines(keepends=True)[1]
+
+    file = tmp_path / "results.jsonl"
+    first = shop.run("results", "tickets", "-o", str(file), **where)
+    again = shop.run("results", "tickets", "-o", str(file), **where)
+    assert (first.code, first.err) == (0, "")
+    assert file.read_bytes() == LINE
+    assert (again.code, again.err) == (2, f"error: {file} exists; --force overwrites it\n")
+
+
+def test_a_large_output_comes_whole_and_a_reader_may_stop_early(coordinator: OwnCoordinator, tmp_path: Path) -> None:
+    large = b"".join(b'{"id": "%d", "output": "some text"}\n' % n for n in range(600_000))
+    finished(coordinator, large)
+    shop, where = coordinator.shop, operator_in(coordinator.shop)
+    file = tmp_path / "large"
+    assert shop.run("results", "tickets", "-o", str(file), **where).code == 0
+    assert hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(large).digest()
+
+    command = shlex.join(shop.command("results", "tickets", "--operator-namespace", shop.namespace))
+    piped = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} | head -1"], capture_output=True, timeout=60, check=False
+    )
+    assert (piped.returncode, piped.stdout, piped.stderr) == (0, large.splitlines(keepends=True)[0], b"")
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        pytest.param(summary(LINE * 2), "28 of 56 bytes came", id="less than was written"),
+        pytest.param(summary(LINE[::-1]), "SHA-256 differs", id="something else"),
+        pytest.param(summary()[:-9], "summary.json of tickets came incomplete", id="half a summary"),
+    ],
+)
+def test_what_is_not_whole_is_an_error_and_no_file(
+    coordinator: OwnCoordinator, tmp_path: Path, said: bytes, sentence: str
+) -> None:
+    finished(coordinator, said=said)
+    file = tmp_path / "results.jsonl"
+    ended = coordinator.shop.run("results", "tickets", "-o", str(file), **operator_in(coordinator.shop))
+    assert ended.code == 1
+    assert sentence in ended.err
+    assert not list(tmp_path.glob("results*"))
+
+
+def test_each_thing_that_can_be_missing_has_its_sentence(coordinator: OwnCoordinator) -> None:
+    shop, where = coordinator.shop, operator_in(coordinator.shop)
+    uid = shop.create(status(total=1, succeeded=1) | {"output": outputs(shop.namespace)})
+    assert "holds the key to the results, is gone" in shop.run("results", "tickets", **where).err
+    coordinator.keep(uid, {})
+    assert "the operator's store has no" in shop.run("results", "tickets", **where).err
+    coordinator.forget()
+    assert "the operator refused: the signature is wrong" in shop.run("results", "tickets", **where).err
+    nowhere = shop.run("results", "tickets", "--operator-namespace", "default")
+    assert "no operator in namespace default; --operator-namespace says where" in nowhere.err
+    shop.cluster.kubectl("delete", "endpoints", "--all", "-n", shop.namespace)
+    assert shop.run("results", "tickets", **where).code == 1
+
+
+def test_each_permission_that_is_missing_has_its_sentence(coordinator: OwnCoordinator, tmp_path: Path) -> None:
+    finished(coordinator)
+    shop, where = coordinator.shop, operator_in(coordinator.shop)
+    joe = shop.as_user("joe", tmp_path)
+    shop.allow("joe", "llmbatches.llmbatch.dev")
+    assert "that needs the verb get on secrets there" in joe.run("results", "tickets", **where).err
+    shop.allow("joe", "secrets")
+    assert "that needs the verb get on services/proxy in namespace" in joe.run("results", "tickets", **where).err
+    shop.allow("joe", "services/proxy")
+    assert joe.run("results", "tickets", **where).out.encode() == LINE
+
+
+def test_errors_in_the_form_of_openai_have_no_categories(shop: Shop) -> None:
+    shop.create(status(total=1, failed=1), output={"format": "openai"})
+    ended = shop.run("errors", "tickets", "--category", "auth")
+    assert (ended.code, ended.err) == (2, "error: --category: errors in OpenAI's form do not name a category each\n")
+
+
+def test_a_batch_that_is_not_finished_says_so(shop: Shop) -> None:
+    shop.create(status("Running", total=4, succeeded=1))
+    ended = shop.run("results", "tickets")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("error: tickets is Running (25 %): there are results when it is finished")

@@ -1,0 +1,119 @@
+"""What is in a batch's way that somebody else has to put right, and that it is said only while it is so."""
+
+import pytest
+
+from llmbatch_contract.status import ConditionType, Phase, Reason
+from llmbatch_operator.blocked import what_blocks
+from llmbatch_operator.decide import decide
+from llmbatch_operator.facts import PodFacts, Waiting
+from llmbatch_operator.observed import Observed, Talk
+from operator_tests.operator_builders import (
+    FINALIZE,
+    NOW,
+    PLAN,
+    RUN,
+    SHARD,
+    batch,
+    condition,
+    failed_pod,
+    job,
+    pod,
+    status,
+)
+
+_NO_SECRET = Waiting("CreateContainerConfigError", 'secret "openai" not found')
+_NO_IMAGE = Waiting("ImagePullBackOff", "Back-off pulling image")
+_STARTING = Waiting("ContainerCreating", "")
+_NO_ROOM = "0/3 nodes are available: 3 Insufficient cpu."
+
+
+def _waiting(waiting: Waiting | None = None, **facts: object) -> PodFacts:
+    return pod(SHARD, "Pending", waiting=waiting, **facts)
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason", "message"),
+    [
+        pytest.param(
+            batch(problems="spec.model: is required"),
+            Reason.INVALID_SPEC,
+            "spec.model: is required; running pods go on as they were, correct it to change them",
+            id="the spec was spoilt",
+        ),
+        pytest.param(
+            batch(talk=Talk(store_full="9 GiB are used up")), Reason.STORE_FULL, "9 GiB are used up", id="a full store"
+        ),
+        pytest.param(
+            batch(pods=[_waiting(_NO_SECRET)]),
+            Reason.SECRET_MISSING,
+            'secret "openai" not found; create it in namespace team-a, the batch goes on by itself',
+            id="no Secret",
+        ),
+        pytest.param(
+            batch(pods=[_waiting(_NO_IMAGE)]), Reason.IMAGE_PULL_FAILED, "Back-off pulling image", id="no image"
+        ),
+        pytest.param(
+            batch(pods=[_waiting(Waiting("InvalidImageName", ""))]),
+            Reason.IMAGE_PULL_FAILED,
+            "InvalidImageName",
+            id="a reason without a message",
+        ),
+        pytest.param(
+            batch(pods=[_waiting(unschedulable=_NO_ROOM)]), Reason.UNSCHEDULABLE, _NO_ROOM, id="no room on any node"
+        ),
+        *(
+            pytest.param(
+                batch(jobs=[job(stage, active=0)], pods=[failed_pod(stage, "InputMissingError", "no such ConfigMap")]),
+                Reason.INPUT_MISSING,
+                "no such ConfigMap",
+                id=f"no input, says the {stage} pod",
+            )
+            for stage in (PLAN, RUN, FINALIZE)
+        ),
+    ],
+)
+def test_the_reason_says_what_to_put_right(seen: Observed, reason: Reason, message: str) -> None:
+    fact = what_blocks(seen)
+    assert fact is not None
+    assert (fact.holds, fact.reason, fact.message) == (True, reason, message)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(batch(), id="nothing runs yet"),
+        pytest.param(batch(pods=[_waiting(_STARTING)]), id="a pod that starts"),
+        pytest.param(batch(pods=[_waiting(_NO_SECRET), pod(SHARD, name="b")]), id="another pod works"),
+        pytest.param(batch(pods=[_waiting(_NO_IMAGE, is_deleting=True)]), id="the pod is going"),
+        pytest.param(
+            batch(pods=[_waiting(unschedulable=_NO_ROOM), _waiting(_STARTING, name="b")]), id="one pod found a node"
+        ),
+        pytest.param(batch(pods=[pod(SHARD, "Failed", waiting=_NO_IMAGE)]), id="the pod has ended"),
+        pytest.param(
+            batch(jobs=[job(PLAN)], pods=[failed_pod(PLAN, "StoreError", "the store broke")]), id="another error"
+        ),
+        pytest.param(
+            batch(
+                jobs=[job(PLAN, failure="BackoffLimitExceeded: ")],
+                pods=[failed_pod(PLAN, "InputMissingError", "no such ConfigMap")],
+            ),
+            id="nobody tries again: that is no block but the end",
+        ),
+    ],
+)
+def test_nothing_is_in_the_way(seen: Observed) -> None:
+    assert what_blocks(seen) is None
+
+
+def test_what_keeps_all_pods_from_starting_comes_before_what_keeps_one() -> None:
+    seen = batch(pods=[_waiting(unschedulable=_NO_ROOM), _waiting(_NO_SECRET, name="b")])
+    fact = what_blocks(seen)
+    assert fact is not None
+    assert fact.reason is Reason.SECRET_MISSING
+
+
+def test_it_is_told_when_nothing_is_in_the_way_any_more_and_only_then() -> None:
+    blocked = status(Phase.RUNNING, condition(ConditionType.BLOCKED, Reason.SECRET_MISSING))
+    fact = decide(batch(jobs=[job(PLAN)], status=blocked), NOW).facts[ConditionType.BLOCKED]
+    assert (fact.holds, fact.reason) == (False, Reason.NOT_BLOCKED)
+    assert ConditionType.BLOCKED not in decide(batch(jobs=[job(PLAN)], status=status(Phase.RUNNING)), NOW).facts

@@ -1,0 +1,76 @@
+"""Bodies of Kubernetes objects, from the little that the simulated cluster remembers of them."""
+
+import copy
+from dataclasses import dataclass, field
+
+from llmbatch_contract.pods import LastWords, Stage
+from llmbatch_operator.facts import CONTAINER, Body
+
+NAMESPACE = "team-a"
+
+
+@dataclass
+class WorldPod:
+    """A pod."""
+
+    uid: str
+    name: str
+    stage: Stage
+    index: int
+    job: Body = field(repr=False)
+    phase: str = "Pending"
+    is_deleting: bool = False
+    exit_code: int | None = None
+    words: LastWords | None = None
+    is_counted: bool = False
+    """The Job controller has seen its end."""
+    attempt: int = 0
+    is_paused: bool = True
+    """Pods send nothing before they have a grant."""
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended."""
+        return self.phase in ("Succeeded", "Failed")
+
+    def end(self, exit_code: int, words: LastWords | None = None) -> None:
+        """The container ends."""
+        self.phase = "Failed" if exit_code else "Succeeded"
+        self.exit_code, self.words = exit_code, words
+
+
+def pod_body(pod: WorldPod) -> Body:
+    """A pod as a watch delivers it."""
+    owner = {"kind": "Job", "uid": pod.job["metadata"]["uid"], "controller": True}
+    metadata: Body = {
+        "name": pod.name,
+        "namespace": NAMESPACE,
+        "uid": pod.uid,
+        "labels": copy.deepcopy(pod.job["spec"]["template"]["metadata"]["labels"]),
+        "ownerReferences": [owner],
+    }
+    if pod.is_deleting:
+        metadata["deletionTimestamp"] = "2026-11-22T00:00:00Z"
+    status: Body = {"phase": pod.phase}
+    if pod.exit_code is not None:
+        message = pod.words.cut().decode() if pod.words is not None else ""
+        reason = "Completed" if pod.exit_code == 0 else "Error"
+        ended = {"exitCode": pod.exit_code, "reason": reason, "message": message}
+        status["containerStatuses"] = [{"name": CONTAINER, "state": {"terminated": ended}}]
+    return {"metadata": metadata, "status": status}
+
+
+def job_conditions(body: Body) -> set[str]:
+    """Types of the conditions that are True."""
+    return {c["type"] for c in body["status"].get("conditions", []) if c["status"] == "True"}
+
+
+def is_finished(body: Body) -> bool:
+    """Whether the Job controller has done with it."""
+    return bool(job_conditions(body) & {"Complete", "Failed"})
+
+
+def finish(body: Body, type_: str, reason: str = "", message: str = "") -> None:
+    """Set the Job's last condition."""
+    condition = {"type": type_, "status": "True", "reason": reason, "message": message}
+    body["status"].setdefault("conditions", []).append(condition)

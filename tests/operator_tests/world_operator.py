@@ -1,0 +1,142 @@
+"""The operator over the simulated cluster: everything of it but kopf, HTTP and the real API server.
+
+`restart` throws away what it knows in memory, as when its process dies.
+"""
+
+import heapq
+from collections.abc import Awaitable
+from pathlib import Path
+
+from llmbatch_contract.reports import Reply, Report
+from llmbatch_operator.coordinator.desk import PodIdentity
+from llmbatch_operator.events import Event
+from llmbatch_operator.facts import BatchRef, Body
+from llmbatch_operator.gather import Gatherer
+from llmbatch_operator.kube import Kube
+from llmbatch_operator.reconcile import Reconciler
+from llmbatch_operator.sessions import Sessions
+from llmbatch_operator.settings import Settings, read_settings
+from operator_tests.world_cluster import Crash, WorldCluster
+from operator_tests.world_objects import NAMESPACE, WorldPod, pod_body
+
+SETTINGS: Settings = read_settings({"LLMBATCH_STORE_FOLDER": str(Path("/nowhere"))})
+
+
+class WorldKube(Kube):
+    """Calls that reach the simulated API server."""
+
+    def __init__(self, cluster: WorldCluster) -> None:
+        self._cluster = cluster
+
+    async def create_job(self, body: Body) -> Body | None:
+        """As Kube's."""
+        return self._cluster.call(lambda: self._cluster.create_job(body))
+
+    async def create_secret(self, body: Body) -> Body | None:
+        """As Kube's."""
+        return self._cluster.call(lambda: body)
+
+    async def apply_config_map(self, body: Body) -> None:
+        """As Kube's."""
+        self._cluster.call(lambda: body)
+
+    async def patch_job(self, namespace: str, name: str, spec: Body) -> Body | None:
+        """As Kube's."""
+        return self._cluster.call(lambda: self._cluster.patch_job(name, spec))
+
+    async def delete_job(self, namespace: str, name: str) -> None:
+        """As Kube's."""
+        self._cluster.call(lambda: self._cluster.delete_job(name))
+
+    async def patch_status(self, ref: BatchRef, status: Body) -> Body | None:
+        """As Kube's."""
+        return self._cluster.call(lambda: self._cluster.patch_status(ref, status))
+
+
+class WorldOperator:
+    """One operator, which may die and come back."""
+
+    def __init__(self, cluster: WorldCluster) -> None:
+        self._cluster = cluster
+        self.events: list[Event] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """A new process: it reads everything once, then follows the watches."""
+        cluster = self._cluster
+        self.wanted: set[str] = set()
+        self._later: list[tuple[float, str]] = []
+        self.sessions = Sessions(self.wanted.add, cluster.clock)
+        self.reconciler = Reconciler(
+            WorldKube(cluster),
+            self.sessions,
+            SETTINGS,
+            ca="",
+            master_key=b"key",
+            tell=lambda _body, event: self.events.append(event),
+            again=lambda uid, seconds: heapq.heappush(self._later, (cluster.seconds + seconds, uid)),
+            on_gone=lambda _uid: None,
+            on_ended=lambda _uid: None,
+            gatherer=Gatherer(cluster.clock),
+            clock=cluster.clock,
+            now=cluster.now,
+        )
+        for notices in cluster.news.values():
+            notices.clear()
+        if cluster.batch is not None:
+            cluster.tell("batch", "ADDED", cluster.batch)
+        for job in cluster.jobs.values():
+            cluster.tell("job", "ADDED", job)
+        for pod in cluster.pods.values():
+            cluster.tell_pod(pod, "ADDED")
+        for kind in cluster.news:
+            self.hear(kind, len(cluster.news[kind]))
+
+    def hear(self, kind: str, count: int = 1) -> None:
+        """Let the watch deliver some of its news."""
+        cache, notices = self.sessions.cache, self._cluster.news[kind]
+        puts = {"batch": cache.put_batch, "job": cache.put_job, "pod": cache.put_pod}
+        drops = {"batch": cache.drop_batch, "job": cache.drop_job, "pod": cache.drop_pod}
+        for _ in range(min(count, len(notices))):
+            type_, body = notices.popleft()
+            (drops if type_ == "DELETED" else puts)[kind](body)
+
+    def look(self) -> bool:
+        """Look at what wants a look; whether there was anything. It may die of it, and comes back at once."""
+        self._wake_the_due()
+        looked = sorted(self.wanted)
+        self.wanted.clear()
+        try:
+            for uid in looked:
+                _finish(self.reconciler.reconcile(uid))
+        except Crash:
+            self.restart()
+        return bool(looked)
+
+    def look_at_reports(self) -> None:
+        """What it does every second."""
+        self.wanted.update(self.sessions.changed())
+
+    def report(self, pod: WorldPod, report: Report) -> Reply | None:
+        """What the coordinator answers a pod."""
+        uid = self.sessions.cache.batch_of_pod(pod.uid)
+        if uid is None:
+            return Reply(command="pause")  # 403: the pod goes on waiting
+        return self.sessions.reply(PodIdentity(NAMESPACE, pod.name, "triage", uid), report)
+
+    def _wake_the_due(self) -> None:
+        while self._later and self._later[0][0] <= self._cluster.seconds:
+            self.wanted.add(heapq.heappop(self._later)[1])
+
+
+def _finish(work: Awaitable[None]) -> None:
+    """Run to its end what never waits."""
+    step = work.__await__()
+    try:
+        next(step)
+    except StopIteration:
+        return
+    raise AssertionError("the simulated API server answers at once")
+
+
+__all__ = ["SETTINGS", "WorldKube", "WorldOperator", "pod_body"]

@@ -1,0 +1,85 @@
+"""The built-in store of one batch, as the simulated pods see it: the plan, what is written of shards, the outputs."""
+
+from dataclasses import dataclass, field
+
+from llmbatch_contract.pods import FinalCounts
+from llmbatch_contract.progress import ShardProgress
+from llmbatch_contract.reports import PlanFacts, StopReason
+from llmbatch_contract.usage import Usage
+
+
+@dataclass
+class ShardRecords:
+    """What is written down of one shard. It only grows."""
+
+    items: int
+    succeeded: int = 0
+    failed: int = 0
+    attempts: int = 0
+
+    @property
+    def left(self) -> int:
+        """Items without a record."""
+        return self.items - self.succeeded - self.failed
+
+    def progress(self, shard: int, attempt: int) -> ShardProgress:
+        """As a pod reports it."""
+        return ShardProgress(
+            shard=shard,
+            attempt=attempt,
+            items=self.items,
+            succeeded=self.succeeded,
+            failed=self.failed,
+            usage=Usage(self.succeeded, self.succeeded),
+        )
+
+
+@dataclass
+class WorldStore:
+    """What outlives every pod."""
+
+    sizes: tuple[int, ...]
+    """Items of each shard, once it is planned."""
+    plan: PlanFacts | None = None
+    shards: list[ShardRecords] = field(default_factory=list)
+    summary: FinalCounts | None = None
+
+    def make_plan(self) -> PlanFacts:
+        """Plan, or read the plan."""
+        if self.plan is None:
+            self.plan = PlanFacts(items=sum(self.sizes), shards=len(self.sizes))
+            self.shards = [ShardRecords(items) for items in self.sizes]
+        return self.plan
+
+    @property
+    def succeeded(self) -> int:
+        """Items that are answered."""
+        return sum(shard.succeeded for shard in self.shards)
+
+    @property
+    def failed(self) -> int:
+        """Items that are given up."""
+        return sum(shard.failed for shard in self.shards)
+
+    def finalize(self, stop: StopReason | None) -> FinalCounts | None:
+        """Write the outputs, or find them written; None if items lack a record and nothing says why."""
+        if self.summary is not None:
+            return self.summary
+        plan = self.make_plan()
+        left = plan.items - self.succeeded - self.failed
+        if left and stop is None:
+            return None
+        self.summary = FinalCounts(
+            items=plan.items,
+            succeeded=self.succeeded,
+            failed=self.failed,
+            cancelled=left,
+            retries=0,
+            resent=0,
+            usage=Usage(self.succeeded, self.succeeded),
+            latency_ms={"p50": None, "p95": None, "p99": None},
+            errors=[],
+            output_bytes=0,
+            results_name="results.jsonl",
+        )
+        return self.summary

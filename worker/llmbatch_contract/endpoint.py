@@ -1,0 +1,118 @@
+"""The part of the manifest about the endpoint: where it is, its key, its limits."""
+
+import re
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from llmbatch_contract.cel import JsonSchema, immutable, rule, rules
+from llmbatch_contract.model import SpecModel
+from llmbatch_contract.usage import Pricing
+
+_URL = r"https?://[^/\s]+(/\S*)?"
+_NO_URL = "must start with http:// or https:// and name a host, as in https://api.openai.com/v1"
+_NO_HOST = "has no valid host and port"
+_URL_WITH_PASSWORD = "must not hold a user or password: use apiKeySecret"
+
+_HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_KEY_HEADERS = ("authorization", "api-key", "x-api-key")
+_KEY_IN_HEADER = "headers: {name} holds a key, which belongs into a Secret: use apiKeySecret"
+_NO_HEADER_NAME = "headers: '{name}' is no name of a header"
+_NO_HEADER_VALUE = "headers: {name} may hold only printable ASCII characters"
+
+
+def _http_url(value: str) -> str:
+    if not re.fullmatch(_URL, value):
+        raise ValueError(_NO_URL)
+    if not _has_host_and_port(value):
+        raise ValueError(_NO_HOST)
+    if "@" in urlsplit(value).netloc:
+        raise ValueError(_URL_WITH_PASSWORD)
+    return value.rstrip("/")
+
+
+def _has_host_and_port(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.hostname is not None and parts.port != 0
+    except ValueError:
+        return False
+
+
+_URL_RULES = rules(
+    rule(_NO_URL, rf"self.matches(r'^{_URL}$')"),
+    rule(_NO_HOST, rf"!self.matches(r'^{_URL}$') || (isURL(self) && url(self).getPort() != '0')"),
+    rule(_URL_WITH_PASSWORD, "!self.matches('^https?://[^/?#]*@')"),
+)
+
+Url = Annotated[str, Field(max_length=2048, json_schema_extra=_URL_RULES), AfterValidator(_http_url)]
+
+
+class SecretKey(SpecModel):
+    """One key of a Secret."""
+
+    name: str = Field(min_length=1, description="Name of the Secret, in the namespace of the batch.")
+    key: str = Field(default="api-key", min_length=1, description="Key in the Secret that holds the API key.")
+
+    @property
+    def env_name(self) -> str:
+        """The environment variable of a local run: `openai` + `api-key` is OPENAI_API_KEY."""
+        return re.sub(r"[^A-Z0-9]+", "_", f"{self.name}_{self.key}".upper())
+
+
+class Limits(SpecModel):
+    """Limits of an endpoint, shared by all workers of a batch."""
+
+    requests_per_minute: float | None = Field(default=None, gt=0, description="Requests a minute.")
+    tokens_per_minute: float | None = Field(
+        default=None, gt=0, description="Tokens a minute, of prompts and answers together."
+    )
+    input_tokens_per_minute: float | None = Field(default=None, gt=0, description="Tokens of prompts a minute.")
+    concurrency: int | None = Field(default=None, ge=1, description="Requests in flight at once, over all workers.")
+
+
+def _header_rule(sentence: str, wrong: str) -> JsonSchema:
+    """A rule of each header; `wrong` is an expression of `name`."""
+    first = f"self.headers.filter(name, {wrong})[0]"
+    return rule(sentence, f"!has(self.headers) || !self.headers.exists(name, {wrong})", name=first)
+
+
+class Endpoint(SpecModel):
+    """Where and how to reach the model."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            immutable("apiKeySecret"),
+            _header_rule(_KEY_IN_HEADER, f"name.lowerAscii() in {list(_KEY_HEADERS)}"),
+            _header_rule(_NO_HEADER_NAME, f'!name.matches(r"^{_HEADER_NAME}$")'),
+            _header_rule(_NO_HEADER_VALUE, "!self.headers[name].matches('^[ -~]*$')"),
+        )
+    )
+
+    url: Url = Field(description="Base URL of an OpenAI-style API, with `/v1`.")
+    api_key_secret: SecretKey | None = Field(
+        default=None,
+        description=(
+            "The API key, sent as `Authorization: Bearer`. In a local run it comes from the environment variable "
+            "made of name and key: `{name: openai, key: api-key}` reads `OPENAI_API_KEY`. Unset: no key is sent."
+        ),
+    )
+    headers: dict[str, Annotated[str, Field(max_length=8192)]] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Headers sent with each request. Not for keys: the manifest is not a secret.",
+    )
+    limits: Limits = Field(default_factory=Limits, description="Limits to stay under. Unset: as fast as it answers.")
+    pricing: Pricing | None = Field(default=None, description="Prices, for cost in progress and summary.")
+
+    @model_validator(mode="after")
+    def _headers_can_be_sent(self) -> Self:
+        for name, value in self.headers.items():
+            if name.lower() in _KEY_HEADERS:
+                raise ValueError(_KEY_IN_HEADER.format(name=name))
+            if not re.fullmatch(_HEADER_NAME, name):
+                raise ValueError(_NO_HEADER_NAME.format(name=name))
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(_NO_HEADER_VALUE.format(name=name))
+        return self

@@ -1,0 +1,138 @@
+"""What a pod is given and what it leaves behind: its configuration, and the last words the operator reads.
+
+The operator writes a PodConfig into a ConfigMap; a pod writes LastWords as its termination message, which Kubernetes
+cuts at 4,096 bytes. Both survive restarts of either side.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from llmbatch_contract.categories import Category
+from llmbatch_contract.job import Job
+from llmbatch_contract.model import Model
+from llmbatch_contract.progress import Sample, ShardProgress
+from llmbatch_contract.reports import PlanFacts, StopReason
+from llmbatch_contract.usage import Usage
+
+CONFIG_NAME = "config.json.gz"
+"""Key of the ConfigMap, and name of the file in `CONFIG_FOLDER`: a PodConfig as JSON, packed."""
+CONFIG_FOLDER = "/etc/llmbatch"
+INPUT_FOLDER = "/var/run/llmbatch/input"
+"""Where the ConfigMap of `input.configMap` is mounted."""
+TOKEN_FOLDER = "/var/run/secrets/llmbatch"
+TOKEN_NAME = "token"
+AUDIENCE = "llmbatch-coordinator"
+"""Of the projected service account token that a pod shows to the coordinator."""
+POD_NAME_VARIABLE = "POD_NAME"
+"""Environment variable with the pod's name; its host name is another one."""
+LAST_WORDS_PATH = "/dev/termination-log"
+LAST_WORDS_BYTES = 4096
+
+WORK_URI = "coordinator:/work"
+"""The working objects of the pod's batch in the built-in store."""
+OUTPUT_URI = "coordinator:/output"
+"""The outputs of the pod's batch in the built-in store."""
+
+
+class Stage(StrEnum):
+    """What a pod is started for: the first argument of `llmbatch-worker`."""
+
+    PLAN = "plan"
+    SHARD = "shard"
+    """One shard, number JOB_COMPLETION_INDEX."""
+    FINALIZE = "finalize"
+    RUN = "run"
+    """All of it in one pod, for small batches."""
+
+
+class PodConfig(Model):
+    """What every pod of a batch is told."""
+
+    uid: str
+    """Of the LLMBatch."""
+    job: Job
+    workers: int = Field(ge=1)
+    """Pods at once, for the size of shards."""
+    coordinator_url: str
+    coordinator_ca: str
+    """Certificate of the authority that signs the coordinator's, PEM."""
+
+
+class ErrorCount(Model):
+    """One line of the commonest errors."""
+
+    category: Category
+    count: int
+    sample: Sample | None = None
+
+
+class FinalCounts(Model):
+    """What finalize counted: the truth about a finished batch."""
+
+    items: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    retries: int
+    resent: int
+    usage: Usage
+    latency_ms: dict[str, float | None]
+    """p50, p95, p99."""
+    errors: list[ErrorCount]
+    output_bytes: int
+    results_name: str
+
+
+class PodError(Model):
+    """Why a pod failed."""
+
+    kind: str
+    """Name of a class in llmbatch_contract.errors."""
+    message: str
+
+
+class LastWords(Model):
+    """The termination message of a pod: whatever its stage had to say."""
+
+    stage: Stage
+    plan: PlanFacts | None = None
+    progress: ShardProgress | None = None
+    final: FinalCounts | None = None
+    stop: StopReason | None = None
+    """The worker stopped because the batch has to."""
+    error: PodError | None = None
+
+    def cut(self, limit: int = LAST_WORDS_BYTES) -> bytes:
+        """As JSON of at most `limit` bytes: texts get shorter, then what is nice to have goes, at last the counts."""
+        return next(data for words in self._ever_shorter() if len(data := words.dump_json()) <= limit)
+
+    def _ever_shorter(self) -> Iterator["LastWords"]:
+        yield self
+        yield from (self._with_texts_of(chars) for chars in (1000, 200, 50))
+        words = self._with_texts_of(200)
+        bare = words.model_copy(update={"progress": _without(words.progress, "samples", "latency")})
+        yield bare
+        yield bare.model_copy(update={"progress": None, "final": None})
+
+    def _with_texts_of(self, chars: int) -> "LastWords":
+        return LastWords.model_validate(_short(self.dump(), chars))
+
+
+def _short(value: Any, chars: int) -> Any:
+    """A value whose texts have at most so many characters."""
+    match value:
+        case str():
+            return value if len(value) <= chars else f"{value[: chars - 1]}…"
+        case dict():
+            return {key: _short(each, chars) for key, each in value.items()}
+        case list():
+            return [_short(each, chars) for each in value]
+        case _:
+            return value
+
+
+def _without(progress: ShardProgress | None, *fields: str) -> ShardProgress | None:
+    return None if progress is None else progress.model_copy(update={field: {} for field in fields})

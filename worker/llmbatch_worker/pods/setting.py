@@ -1,0 +1,69 @@
+"""What a pod was given: its configuration file, and the paths and names in its environment."""
+
+import gzip
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydantic
+
+from llmbatch_contract.errors import InvalidError
+from llmbatch_contract.pods import (
+    INPUT_FOLDER,
+    LAST_WORDS_PATH,
+    POD_NAME_VARIABLE,
+    TOKEN_FOLDER,
+    TOKEN_NAME,
+    PodConfig,
+    Stage,
+)
+from llmbatch_contract.reports import StopReason
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a stage runs. The variables with LLMBATCH_ are for tests; Kubernetes sets the others."""
+
+    stage: Stage
+    config: Path
+    stop: str | None
+    """Why the batch ended early, for finalize: a StopReason as JSON."""
+    pod: str
+    """Its name, in reports and claims."""
+    index: str
+    """Of an Indexed Job; empty outside one."""
+    token_file: Path
+    input_folder: Path
+    last_words: Path
+
+
+def read_setting(stage: Stage, config: Path, stop: str | None, environment: Mapping[str, str] = os.environ) -> Setting:
+    """The setting of this process."""
+    return Setting(
+        stage=stage,
+        config=config,
+        stop=stop,
+        pod=environment.get(POD_NAME_VARIABLE, "pod"),
+        index=environment.get("JOB_COMPLETION_INDEX", ""),
+        token_file=Path(environment.get("LLMBATCH_TOKEN", f"{TOKEN_FOLDER}/{TOKEN_NAME}")),
+        input_folder=Path(environment.get("LLMBATCH_INPUT_FOLDER", INPUT_FOLDER)),
+        last_words=Path(environment.get("LLMBATCH_LAST_WORDS", LAST_WORDS_PATH)),
+    )
+
+
+def read_stop(text: str | None) -> StopReason | None:
+    """The reason given to finalize. Raises InvalidError."""
+    try:
+        return None if text is None else StopReason.load(text.encode())
+    except pydantic.ValidationError as error:
+        raise InvalidError(f"--stop {text}: must be a reason with category and message, as JSON") from error
+
+
+def read_config(path: Path) -> PodConfig:
+    """The configuration that the operator wrote. Raises InvalidError."""
+    try:
+        return PodConfig.load(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, pydantic.ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "is of another version or damaged"
+        raise InvalidError(f"the pod's configuration {path}: {reason}") from error

@@ -1,0 +1,185 @@
+"""The stages of a batch, each as one pod does it; every one may be started again after a pod died.
+
+Each takes a Pod, notes what it learns, and returns how it ended. What a stage does not need it does not import: a pod
+shall be at work a second after its start.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pydantic
+
+from llmbatch_contract import layout
+from llmbatch_contract.errors import ClaimLostError, InvalidError, StateMismatchError
+from llmbatch_contract.exits import Exit
+from llmbatch_contract.plan import Plan
+from llmbatch_contract.pods import PodConfig
+from llmbatch_contract.reports import StopReason
+from llmbatch_worker.channel import Channel
+from llmbatch_worker.pods.halting import Halt
+from llmbatch_worker.pods.journal import Journal, log
+from llmbatch_worker.pods.places import PodStores
+from llmbatch_worker.pods.setting import Setting
+from llmbatch_worker.pods.words import Notes, facts_of, final_counts
+from llmbatch_worker.stores.protocol import Store
+from llmbatch_worker.work import utc
+
+if TYPE_CHECKING:
+    from llmbatch_worker.engine import Ended
+
+_DRAIN_S = 5.0
+_GIVE_UP_S = 15.0
+"""After SIGTERM, how long the store is waited for; Kubernetes kills after 30 s."""
+
+
+@dataclass
+class Pod:
+    """What a stage works with."""
+
+    setting: Setting
+    config: PodConfig
+    stop: StopReason | None
+    """Why the batch ended early."""
+    channel: Channel
+    stores: PodStores
+    halt: Halt
+    notes: Notes = field(default_factory=Notes)
+
+    @property
+    def working(self) -> Store:
+        """The store of working objects."""
+        return self.stores.open(self.config.job.store_uri)
+
+
+def plan_stage(pod: Pod) -> Exit:
+    """Plan, unless an earlier pod did."""
+    plan_or_continue(pod)
+    return Exit.SUCCEEDED
+
+
+def plan_or_continue(pod: Pod) -> Plan:
+    """The batch's plan. Raises InputError, InvalidError and StoreError."""
+    if pod.working.exists(layout.PLAN):
+        return _planned_before(pod)
+    try:
+        return _make_plan(pod)
+    except ClaimLostError:  # another pod was quicker; its plan is as good
+        return _planned_before(pod)
+
+
+def _make_plan(pod: Pod) -> Plan:
+    from llmbatch_worker.planning.marks import pod_shard_size
+    from llmbatch_worker.planning.planner import make_plan
+
+    config = pod.config
+    planned = make_plan(
+        config.job.batch,
+        pod.working,
+        uid=config.uid,
+        created_at=_now(),
+        stores=pod.stores,
+        workers=config.workers,
+        size=pod_shard_size,
+        on_items=lambda _items: pod.halt.check(),
+    )
+    pod.notes.plan = facts_of(planned.plan, planned.misfits, planned.first_misfit)
+    log.info("planned %d items in %d shards", planned.plan.items, len(planned.plan.shards))
+    return planned.plan
+
+
+def _planned_before(pod: Pod) -> Plan:
+    try:
+        plan = Plan.load(pod.working.read(layout.PLAN))
+    except pydantic.ValidationError as error:
+        raise StateMismatchError(
+            f"{pod.working.where(layout.PLAN)} was written by another version of llmbatch; start the batch anew"
+        ) from error
+    pod.notes.plan = facts_of(plan)
+    return plan
+
+
+def shard_stage(pod: Pod) -> Exit:
+    """Work on the shard whose number is the pod's index."""
+    plan = _planned_before(pod)
+    if not pod.setting.index.isdecimal() or int(pod.setting.index) >= len(plan.shards):
+        raise InvalidError(f"JOB_COMPLETION_INDEX is {pod.setting.index!r}, which is none of {len(plan.shards)} shards")
+    return asyncio.run(_work(pod, plan, [int(pod.setting.index)]))
+
+
+def finalize_stage(pod: Pod) -> Exit:
+    """Write the outputs, unless an earlier pod did; a batch that ended before it was planned is planned now."""
+    _finalize(pod, plan_or_continue(pod))
+    return Exit.SUCCEEDED
+
+
+def run_stage(pod: Pod) -> Exit:
+    """All of it, for a small batch."""
+    plan = plan_or_continue(pod)
+    code = asyncio.run(_work(pod, plan, range(len(plan.shards))))
+    pod.halt.check()
+    if code is Exit.SUCCEEDED:
+        _finalize(pod, plan)
+    return code
+
+
+async def _work(pod: Pod, plan: Plan, shards: Iterable[int]) -> Exit:
+    """Work on shards until they are done, or there is a reason to leave."""
+    from llmbatch_worker.engine import Engine
+    from llmbatch_worker.pods.link import HttpsLink
+
+    numbers, journal, loop = list(shards), Journal(), asyncio.get_running_loop()
+    link = HttpsLink(pod.channel, facts_of(plan), numbers, lambda: engine.interrupt())
+    engine = Engine(pod.config.job, plan, link, worker=pod.setting.pod, stores=pod.stores, listeners=(journal,))
+
+    def leave() -> None:
+        pod.channel.patience.end_in(_GIVE_UP_S)
+        engine.interrupt(_DRAIN_S)
+
+    try:
+        with pod.halt.telling(lambda: loop.call_soon_threadsafe(leave)):
+            ended = await engine.run()
+    finally:
+        pod.notes.progress = journal.progress if len(numbers) == 1 else None
+    pod.notes.stop = ended.stop
+    return _code(ended, is_done=journal.done.issuperset(numbers))
+
+
+def _code(ended: "Ended", *, is_done: bool) -> Exit:
+    """How work ended; shards that are done are done, whatever else happened at the end."""
+    if is_done:
+        return Exit.SUCCEEDED
+    if ended.stop is not None or ended.told_to_stop:
+        log.warning("stopped: %s", ended.stop.message if ended.stop is not None else "the batch stops")
+        return Exit.STOPPED
+    log.info("told to end: what was answered is written down")
+    return Exit.INTERRUPTED
+
+
+def _finalize(pod: Pod, plan: Plan) -> None:
+    import orjson
+
+    from llmbatch_worker.finalizing.finalizer import SUMMARY_NAME, finalize
+
+    output = pod.stores.open(pod.config.job.output_uri)
+    if output.exists(SUMMARY_NAME):
+        summary = orjson.loads(output.read(SUMMARY_NAME))
+        if summary["uid"] == plan.uid:
+            pod.notes.final = final_counts(summary)
+            return
+    summary = finalize(
+        pod.config.job,
+        plan,
+        stop=pod.stop,
+        now=_now(),
+        stores=pod.stores,
+        on_items=lambda _items: pod.halt.check(),
+    )
+    pod.notes.final = final_counts(summary)
+    log.info("finalized: %s", summary["phase"])
+
+
+def _now() -> str:
+    return utc(time.time())

@@ -1,0 +1,72 @@
+"""What a stage leaves behind: notes gathered while it runs, and the termination message made of them."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llmbatch_contract.categories import Category
+from llmbatch_contract.plan import Plan
+from llmbatch_contract.pods import ErrorCount, FinalCounts, LastWords, PodError, Stage
+from llmbatch_contract.progress import Sample, ShardProgress
+from llmbatch_contract.reports import PlanFacts, StopReason
+from llmbatch_contract.usage import Usage
+
+_TOP_ERRORS = 10
+
+
+@dataclass
+class Notes:
+    """What there is to say so far."""
+
+    plan: PlanFacts | None = None
+    progress: ShardProgress | None = None
+    final: FinalCounts | None = None
+    stop: StopReason | None = None
+    error: PodError | None = None
+
+    def as_words(self, stage: Stage) -> LastWords:
+        """The last words of a stage."""
+        return LastWords(
+            stage=stage, plan=self.plan, progress=self.progress, final=self.final, stop=self.stop, error=self.error
+        )
+
+
+def leave(words: LastWords, path: Path) -> None:
+    """Write the termination message; where it cannot be written there is nobody to read it."""
+    with contextlib.suppress(OSError):
+        path.write_bytes(words.cut())
+
+
+def facts_of(plan: Plan, misfits: int = 0, first_misfit: str | None = None) -> PlanFacts:
+    """What is worth knowing of a plan."""
+    return PlanFacts(
+        items=plan.items,
+        shards=len(plan.shards),
+        input_tokens_estimate=plan.input_tokens_estimate,
+        misfits=misfits,
+        first_misfit=first_misfit,
+    )
+
+
+def final_counts(summary: dict[str, Any]) -> FinalCounts:
+    """What is worth knowing of a summary, fresh or read again."""
+    items, output = summary["items"], summary["output"]
+    return FinalCounts(
+        items=items["total"],
+        succeeded=items["succeeded"],
+        failed=items["failed"],
+        cancelled=items["cancelled"],
+        retries=summary["retries"],
+        resent=summary["resent_items"],
+        usage=Usage.from_record(summary["usage"]),
+        latency_ms=summary["latency_ms"],
+        errors=[_error_count(row) for row in summary["errors"][:_TOP_ERRORS]],
+        output_bytes=output["results"]["bytes"] + output["errors"]["bytes"],
+        results_name=output["results"]["uri"].rpartition("/")[2],
+    )
+
+
+def _error_count(row: dict[str, Any]) -> ErrorCount:
+    sample = Sample(item_id=row["sample_id"], message=row["sample_message"]) if "sample_id" in row else None
+    return ErrorCount(category=Category(row["category"]), count=row["count"], sample=sample)
