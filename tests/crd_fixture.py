@@ -1,4 +1,4 @@
-"""The fixtures `batches` and `shared_batches`: LLMBatches on a real API server.
+"""The fixtures `api_batches` and `shared_batches`: LLMBatches on a real API server.
 
 Manifests here are suspended, so that an operator that happens to run on the cluster starts nothing for them. The CRD
 stays on the cluster: others may have batches there. (PYTEST_DONT_REWRITE: see cluster_fixture.py.)
@@ -80,7 +80,7 @@ def crd(cluster: Cluster) -> Cluster:
 
 
 @pytest.fixture
-def batches(crd: Cluster, namespace: str) -> Batches:
+def api_batches(crd: Cluster, namespace: str) -> Batches:
     """LLMBatches in a fresh namespace."""
     return Batches(crd, namespace)
 

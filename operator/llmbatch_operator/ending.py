@@ -59,7 +59,8 @@ def seconds_to_deadline(o: Observed, now: datetime) -> float | None:
 def _sentence(stop: StopReason) -> str:
     """The reason in words, the category first. Workers that were told to stop say `cancelled`: nobody has cancelled."""
     category = Category.UNKNOWN if stop.category is Category.CANCELLED else stop.category
-    return stop.message if stop.message.startswith(category.value) else f"{category}: {stop.message}"
+    first = _FIRST_WORD.match(stop.message)
+    return stop.message if first is not None and first[0] == category else f"{category}: {stop.message}"
 
 
 def _workers_failed(o: Observed) -> Fact | None:

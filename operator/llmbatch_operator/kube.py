@@ -24,6 +24,7 @@ CORE = "/api/v1"
 _FIELD_MANAGER = "llmbatch"
 _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """An answer without spec and status: a batch with many inline items is long."""
@@ -100,10 +101,23 @@ class Kube:
         options = {"propagationPolicy": "Background", "preconditions": {"uid": ref.uid}}
         await self._unless_gone("DELETE", self._batch(ref), options)
 
-    async def patch_status(self, ref: BatchRef, status: Body) -> Body | None:
-        """Write the status of an LLMBatch, and return its metadata; None if it is gone. None in a field removes it."""
-        body = {"metadata": {"uid": ref.uid}, "status": status}
-        return await self._unless_gone("PATCH", f"{self._batch(ref)}/status", body, _MERGE, _METADATA)
+    async def write_status(self, ref: BatchRef, status: Body) -> Body | None:
+        """Replace the status of an LLMBatch, and return its metadata; None if it is gone, or another has its name."""
+        # A merge patch would not do: in one of a status, the uid counts for nothing.
+        patch: list[Body] = [
+            {"op": "test", "path": "/metadata/uid", "value": ref.uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        try:
+            return await self._unless_gone("PATCH", f"{self._batch(ref)}/status", patch, _JSON_PATCH, _METADATA)
+        except CallError as error:
+            if error.status == 422 and not await self._is_there(ref):
+                return None
+            raise
+
+    async def _is_there(self, ref: BatchRef) -> bool:
+        body = await self._unless_gone("GET", self._batch(ref), accept=_METADATA)
+        return body is not None and body["metadata"]["uid"] == ref.uid
 
     async def read_secret(self, namespace: str, name: str) -> Body | None:
         """A Secret of the operator's own namespace; None if there is none."""
@@ -142,7 +156,12 @@ class Kube:
             raise
 
     async def _unless_gone(
-        self, method: str, path: str, body: Body | None = None, content_type: str = _JSON, accept: str = _JSON
+        self,
+        method: str,
+        path: str,
+        body: Body | list[Body] | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Body | None:
         try:
             return await self._call(method, path, body, content_type, accept=accept)
@@ -156,7 +175,7 @@ class Kube:
         self,
         method: str,
         path: str,
-        body: Body | None = None,
+        body: Body | list[Body] | None = None,
         content_type: str = _JSON,
         query: list[tuple[str, str]] | None = None,
         accept: str = _JSON,

@@ -172,7 +172,7 @@ class Reconciler:
         if not events and old is not None and old.phase is new.phase and wait_s > 0:  # only numbers have changed
             self.again(uid, wait_s)
             return
-        if await self.kube.patch_status(ref, changes(old, new)) is None:
+        if await self.kube.write_status(ref, new.dump()) is None:
             return
         written.status, written.at = new, self.clock()
         for event in events:
@@ -194,13 +194,6 @@ class Reconciler:
         self.gatherer.forget(uid)
         self.sessions.close(uid)
         self.on_gone(uid)
-
-
-def changes(old: LLMBatchStatus | None, new: LLMBatchStatus) -> Body:
-    """The merge patch from one status to the next; fields that are gone are null."""
-    before = old.dump() if old is not None else {}
-    after = new.dump()
-    return {name: after.get(name) for name in {**before, **after} if before.get(name) != after.get(name)}
 
 
 def _newer(written: LLMBatchStatus | None, seen: LLMBatchStatus | None) -> LLMBatchStatus | None:

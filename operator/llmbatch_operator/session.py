@@ -82,7 +82,7 @@ class Session:
 
     def reply(self, report: Report, now: float) -> Reply:
         """Take in a worker's report and say what it shall do."""
-        self.plan = report.plan or self.plan
+        self.plan = self.plan or report.plan  # it never changes, and the pod that made it says most
         self.stopped_by_worker = self.stopped_by_worker or report.stop
         self.coordinator.report_every_s = self.report_every_s
         known = self._speakers.get(report.worker)
@@ -97,7 +97,7 @@ class Session:
     def heard_last_words(self, worker: str, words: LastWords) -> None:
         """A pod has ended."""
         self.lost(worker)
-        self.plan = words.plan or self.plan
+        self.plan = self.plan or words.plan
         self.final = words.final or self.final
         if words.progress is not None:
             self.progress.merge(_settled(words.progress))

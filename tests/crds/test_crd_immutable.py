@@ -104,9 +104,9 @@ def full_batch(shared_batches: Batches) -> Batches:
         pytest.param("output", {"format": "csv"}, id="an output where there was none"),
     ],
 )
-def test_nothing_can_be_added_to_what_a_batch_is(batches: Batches, field: str, value: Any) -> None:
-    batches.apply(suspended())
-    assert says(batches.refusal(with_field(suspended(), f"spec.{field}", value)), f"spec.{field}", _IMMUTABLE)
+def test_nothing_can_be_added_to_what_a_batch_is(api_batches: Batches, field: str, value: Any) -> None:
+    api_batches.apply(suspended())
+    assert says(api_batches.refusal(with_field(suspended(), f"spec.{field}", value)), f"spec.{field}", _IMMUTABLE)
 
 
 @pytest.mark.parametrize(
@@ -146,10 +146,10 @@ def test_labels_can_be_changed(full_batch: Batches) -> None:
         pytest.param({"id": "a"}, id="no null"),
     ],
 )
-def test_a_null_in_an_item_cannot_be_changed_either(batches: Batches, item: Document) -> None:
+def test_a_null_in_an_item_cannot_be_changed_either(api_batches: Batches, item: Document) -> None:
     """By server-side apply: without it, kubectl itself drops nulls."""
-    batches.apply(suspended(input={"items": [{"id": "a", "n": None}]}), "--server-side")
-    refusal = batches.refusal(suspended(input={"items": [item]}), "--server-side")
+    api_batches.apply(suspended(input={"items": [{"id": "a", "n": None}]}), "--server-side")
+    refusal = api_batches.refusal(suspended(input={"items": [item]}), "--server-side")
     assert says(refusal, "spec.input", _IMMUTABLE)
 
 

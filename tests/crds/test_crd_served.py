@@ -67,10 +67,10 @@ def test_the_crd_can_be_applied_again(crd: Cluster) -> None:
     crd.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(CRD_FILE))
 
 
-def test_a_batch_has_a_short_name_and_is_among_all(batches: Batches) -> None:
-    batches.apply(suspended())
-    assert batches.say("get", "llmb", "-o", "name") == "llmbatch.llmbatch.dev/triage\n"
-    assert "llmbatch.llmbatch.dev/triage" in batches.say("get", "all", "-o", "name").splitlines()
+def test_a_batch_has_a_short_name_and_is_among_all(api_batches: Batches) -> None:
+    api_batches.apply(suspended())
+    assert api_batches.say("get", "llmb", "-o", "name") == "llmbatch.llmbatch.dev/triage\n"
+    assert "llmbatch.llmbatch.dev/triage" in api_batches.say("get", "all", "-o", "name").splitlines()
 
 
 @pytest.mark.parametrize("path", _MEANT_FOR_CLUSTERS, ids=lambda path: path.name)
@@ -85,63 +85,65 @@ def test_a_sample_for_local_runs_is_refused_with_the_way_out(shared_batches: Bat
     assert "leave it out: results go to the built-in store" in shared_batches.refusal(document)
 
 
-def test_scalars_are_filled_in_and_no_fields_that_nobody_wrote(batches: Batches) -> None:
-    batches.apply(suspended())
-    written, read = suspended()["spec"], batches.read()["spec"]
+def test_scalars_are_filled_in_and_no_fields_that_nobody_wrote(api_batches: Batches) -> None:
+    api_batches.apply(suspended())
+    written, read = suspended()["spec"], api_batches.read()["spec"]
     assert read.pop("input") == {**written.pop("input"), "format": "auto"}
     assert read.pop("request") == {**written.pop("request"), "api": "chat"}
     filled_in = {"parallelism": 4, "concurrency": "auto", "requestTimeoutSeconds": 300, "cancel": False}
     assert read == {**written, **filled_in}
 
 
-def test_what_a_cluster_has_filled_in_means_the_same_to_the_command_line(batches: Batches) -> None:
-    batches.apply(suspended(failure_policy={"maxFailurePercent": 5}, retry={}, output={}, worker={}))
-    batch = batches.read()
+def test_what_a_cluster_has_filled_in_means_the_same_to_the_command_line(api_batches: Batches) -> None:
+    api_batches.apply(suspended(failure_policy={"maxFailurePercent": 5}, retry={}, output={}, worker={}))
+    batch = api_batches.read()
     written = suspended(failure_policy={"maxFailurePercent": 5})
     assert check_manifest(batch, "a").spec == check_manifest(written, "b").spec
 
 
-def test_items_and_schemas_are_kept_as_they_are(batches: Batches) -> None:
+def test_items_and_schemas_are_kept_as_they_are(api_batches: Batches) -> None:
     item: Document = {"id": "a", "none": None, "list": [1, None, {"x": 1.5}], "deep": {"empty": {}, "none": None}}
     schema = {"type": "object", "properties": {"a": {"enum": ["x", None]}}, "default": None}
     document = suspended(input={"items": [item]}, request={"prompt": "a", "responseSchema": schema})
-    batches.apply(document, "--server-side")  # without it, kubectl itself drops nulls
-    spec = batches.read()["spec"]
+    api_batches.apply(document, "--server-side")  # without it, kubectl itself drops nulls
+    spec = api_batches.read()["spec"]
     assert spec["input"]["items"] == [item]
     assert spec["request"]["responseSchema"] == schema
 
 
-def test_a_status_comes_from_its_own_subresource_only(batches: Batches) -> None:
+def test_a_status_comes_from_its_own_subresource_only(api_batches: Batches) -> None:
     """Without traces: an operator that runs on the cluster would write a status of its own."""
     document = {**suspended(), "status": {"phase": "Running"}}
-    assert "status" not in batches.answer("apply", "--dry-run=server", document=document)
-    batches.apply(suspended())
-    patched = _patched_status(batches, {"status": _STATUS.dump(), "spec": {"parallelism": 9}})
+    assert "status" not in api_batches.answer("apply", "--dry-run=server", document=document)
+    api_batches.apply(suspended())
+    patched = _patched_status(api_batches, {"status": _STATUS.dump(), "spec": {"parallelism": 9}})
     assert patched["spec"]["parallelism"] == 4
     assert LLMBatchStatus.model_validate(patched["status"]) == _STATUS
 
 
-def test_a_status_may_hold_words_that_the_crd_does_not_know(batches: Batches) -> None:
-    batches.apply(suspended())
-    assert _patched_status(batches, {"status": {"phase": "AwaitingApproval"}})["status"]["phase"] == "AwaitingApproval"
+def test_a_status_may_hold_words_that_the_crd_does_not_know(api_batches: Batches) -> None:
+    api_batches.apply(suspended())
+    assert (
+        _patched_status(api_batches, {"status": {"phase": "AwaitingApproval"}})["status"]["phase"] == "AwaitingApproval"
+    )
 
 
-def _patched_status(batches: Batches, patch: Document, *flags: str) -> Document:
+def _patched_status(api_batches: Batches, patch: Document, *flags: str) -> Document:
     """The batch as it would be after a patch of its status."""
     words = ("patch", "llmb", "triage", "--subresource=status", "--type=merge", "-p", json.dumps(patch))
-    return batches.answer(*words, *(flags or ("--dry-run=server",)))
+    return api_batches.answer(*words, *(flags or ("--dry-run=server",)))
 
 
-def test_kubectl_get_shows_how_a_batch_is_doing(batches: Batches) -> None:
-    batches.apply(suspended())
+def test_kubectl_get_shows_how_a_batch_is_doing(api_batches: Batches) -> None:
+    api_batches.apply(suspended())
 
     def table() -> list[list[str]] | None:
         """What kubectl shows, unless an operator that runs on the cluster came between."""
-        _patched_status(batches, {"status": _STATUS.dump()}, "--dry-run=none")
-        lines = [line.split() for line in batches.say("get", "llmb", "-o", "wide").splitlines()]
+        _patched_status(api_batches, {"status": _STATUS.dump()}, "--dry-run=none")
+        lines = [line.split() for line in api_batches.say("get", "llmb", "-o", "wide").splitlines()]
         return lines if "42%" in lines[1] else None
 
-    header, row = batches.cluster.wait_until("the status is shown", table)
+    header, row = api_batches.cluster.wait_until("the status is shown", table)
     assert header[:8] == ["NAME", "PHASE", "PROGRESS", "SUCCEEDED", "FAILED", "TOTAL", "RATE", "ETA"]
     assert row[:8] == ["triage", "Running", "42%", "81", "3", "200", "12.5", "9m16s"]
     assert header[8:] == ["AGE", "MODEL", "TOKENS", "COST", "TRACE"]

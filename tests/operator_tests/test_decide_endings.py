@@ -41,6 +41,7 @@ _BACKOFF = "BackoffLimitExceeded: Job has reached the specified backoff limit"
 _POLICY = "PodFailurePolicy: Container worker for pod failed with exit code 4"
 _DONE = job(SHARD, is_complete=True)
 _SMALL = spec(input=INLINE)
+_WRONG_KEY = StopReason(category=Category.AUTH, message="auth: HTTP 401: the key is wrong")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,18 @@ _SMALL = spec(input=INLINE)
             "unknown: told to stop",
             id="nobody has cancelled: a worker was told to stop before the operator was restarted",
         ),
+        pytest.param(
+            Talk(plan=PLANNED, stop=StopReason(category=Category.AUTH, message="auth (HTTP 401): the key is wrong")),
+            Reason.STOPPED_BY_FAILURE,
+            "auth (HTTP 401): the key is wrong",
+            id="the category is not said twice",
+        ),
+        pytest.param(
+            Talk(plan=PLANNED, stop=StopReason(category=Category.AUTH, message="authentication failed")),
+            Reason.STOPPED_BY_FAILURE,
+            "auth: authentication failed",
+            id="a word that only begins like the category is none",
+        ),
     ],
 )
 def test_a_stop_ends_the_batch(talk: Talk, reason: Reason, message: str) -> None:
@@ -79,12 +92,12 @@ def test_a_stop_ends_the_batch(talk: Talk, reason: Reason, message: str) -> None
     [
         pytest.param(
             stopping(Reason.STOPPED_BY_FAILURE, "auth: HTTP 401: the key is wrong"),
-            WRONG_KEY,
+            _WRONG_KEY,
             id="a failure: with its category",
         ),
         pytest.param(
             stopping(Reason.FAILURE_POLICY_EXCEEDED, "timeout: 5 of 10 failed"),
-            StopReason(category=Category.TIMEOUT, message="5 of 10 failed"),
+            StopReason(category=Category.TIMEOUT, message="timeout: 5 of 10 failed"),
             id="the failure policy: with the commonest category",
         ),
         pytest.param(
@@ -258,7 +271,7 @@ def test_outputs_that_cannot_be_written_end_the_batch(
 @pytest.mark.parametrize(
     ("jobs", "actions"),
     [
-        pytest.param([], [CreateJob(FINALIZE, stop=WRONG_KEY)], id="it was deleted by hand"),
+        pytest.param([], [CreateJob(FINALIZE, stop=_WRONG_KEY)], id="it was deleted by hand"),
         pytest.param([job(FINALIZE)], [], id="it is at work"),
         pytest.param([job(FINALIZE, is_suspended=True)], [SetSuspend(job_name(REF, FINALIZE), False)], id="it sleeps"),
         pytest.param(

@@ -11,9 +11,8 @@ from llmbatch_contract.reports import PlanFacts
 from llmbatch_contract.status import Condition, ConditionType, LLMBatchStatus, Phase, Reason
 from llmbatch_contract.usage import Usage
 from llmbatch_operator.observed import Decision, Fact, Talk
-from llmbatch_operator.reconcile import changes
 from llmbatch_operator.status_of import Pace, conditions, status_of
-from operator_tests.operator_builders import NOW, PLANNED, PLANNED_CONDITION, batch, condition, status
+from operator_tests.operator_builders import NOW, PLANNED_CONDITION, batch, condition
 
 _LATER = NOW + timedelta(minutes=1)
 _BLOCKED = ConditionType.BLOCKED
@@ -80,17 +79,3 @@ def test_a_status_stays_small_whatever_is_in_it(texts: str, most_bytes: int) -> 
 def test_a_status_read_back_is_the_one_that_was_written() -> None:
     made = _largest("x")
     assert LLMBatchStatus.model_validate(orjson.loads(orjson.dumps(made.dump()))) == made
-
-
-def test_only_what_has_changed_is_written_and_what_is_gone_is_null() -> None:
-    old = status(Phase.RUNNING, PLANNED_CONDITION, time_left="5m0s", progress="10%")
-    new = status_of(
-        batch(talk=Talk(plan=PLANNED), status=old), Decision(Phase.SUSPENDED), Pace(Totals(succeeded=4)), NOW
-    )
-    patch = changes(old, new)
-    assert (patch["phase"], patch["timeLeft"]) == ("Suspended", None)
-    assert patch["items"] == {"total": 40, "pending": 36, "running": 0, "succeeded": 4, "failed": 0, "cancelled": 0}
-    assert "conditions" not in patch
-    assert "progress" not in patch
-    assert changes(new, new) == {}
-    assert changes(None, new)["phase"] == "Suspended"

@@ -150,14 +150,12 @@ class WorldCluster:
             for pod in [p for p in self.pods.values() if p.job is job]:
                 self.delete_pod(pod)
 
-    def patch_status(self, ref: BatchRef, patch: Body) -> Body | None:
-        """A merge patch; lists and numbers replace, None removes."""
+    def write_status(self, ref: BatchRef, status: Body) -> Body | None:
+        """None: the batch is gone."""
         if self.batch is None or self.batch["metadata"]["uid"] != ref.uid:
             return None
-        old = self.batch.get("status")
-        merged = _merged(old or {}, patch)
-        self.on_status(copy.deepcopy(old), copy.deepcopy(merged))
-        self.batch["status"] = merged
+        self.on_status(self.batch.get("status"), status)
+        self.batch["status"] = copy.deepcopy(status)
         self.tell("batch", "MODIFIED", self.batch)
         return self.batch
 
@@ -237,18 +235,6 @@ def _policy(rules: list[Body], pod: WorldPod) -> str:
         if pod.exit_code in rule.get("onExitCodes", {}).get("values", ()):
             return str(rule["action"])
     return "Count"
-
-
-def _merged(old: Body, patch: Body) -> Body:
-    merged = dict(old)
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        elif isinstance(value, dict) and isinstance(merged.get(name), dict):
-            merged[name] = _merged(merged[name], value)
-        else:
-            merged[name] = copy.deepcopy(value)
-    return merged
 
 
 __all__ = ["NAMESPACE", "Crash", "Fault", "WorldCluster", "job_conditions"]

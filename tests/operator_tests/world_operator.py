@@ -48,9 +48,9 @@ class WorldKube(Kube):
         """As Kube's."""
         self._cluster.call(lambda: self._cluster.delete_job(name))
 
-    async def patch_status(self, ref: BatchRef, status: Body) -> Body | None:
+    async def write_status(self, ref: BatchRef, status: Body) -> Body | None:
         """As Kube's."""
-        return self._cluster.call(lambda: self._cluster.patch_status(ref, status))
+        return self._cluster.call(lambda: self._cluster.write_status(ref, status))
 
 
 class WorldOperator:
