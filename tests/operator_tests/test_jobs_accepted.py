@@ -1,0 +1,94 @@
+"""A real API server takes what is made for a batch, in a namespace that allows only restricted pods. Nothing stays."""
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster_fixture import Cluster
+from llmbatch_contract.categories import Category
+from llmbatch_contract.pods import Stage
+from llmbatch_contract.reports import StopReason
+from llmbatch_operator.facts import BatchRef, Body
+from llmbatch_operator.jobs import config_map, job, results_key_secret
+from llmbatch_operator.observed import CreateJob
+from llmbatch_operator.settings import read_settings
+from operator_tests.operator_builders import REF, manifest
+
+pytest_plugins = ["cluster_fixture"]
+
+_SETTINGS = read_settings({})
+_STOP = StopReason(category=Category.AUTH, message='auth: HTTP 401: "the key" is wrong')
+_CUSTOM = {
+    "imagePullSecrets": ["registry"],
+    "nodeSelector": {"disk": "fast"},
+    "tolerations": [{"key": "spot", "operator": "Exists"}],
+    "serviceAccountName": "default",
+    "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}},
+    "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "labels": {"kueue.x-k8s.io/queue-name": "gpu"},
+    "annotations": {"note": "x"},
+}
+
+
+@pytest.fixture(scope="module")
+def restricted(cluster: Cluster) -> Iterator[tuple[Cluster, str]]:
+    """A namespace with the restricted Pod Security Standard."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.wait_until("service account", lambda: cluster.kubectl("get", "serviceaccount", "default", "-n", name))
+    yield cluster, name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def _try_out(restricted: tuple[Cluster, str], body: Body) -> None:
+    cluster, namespace = restricted
+    body["metadata"]["namespace"] = namespace
+    cluster.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=yaml.safe_dump(body))
+
+
+def _job(stage: Stage, name: str = REF.name, *, shards: int = 4, pods: int = 2, **fields: Any) -> Body:
+    is_shard = stage is Stage.SHARD
+    stop = _STOP if stage is Stage.FINALIZE else None
+    create = CreateJob(stage, shards if is_shard else 1, pods if is_shard else 1, stop)
+    given = {"endpoint": {"apiKeySecret": {"name": "openai", "key": "api-key"}}, **fields}
+    return job(BatchRef("", name, REF.uid), manifest(**given), create, _SETTINGS)
+
+
+def _pod_of(body: Body) -> Body:
+    """The pod that the Job would start."""
+    template = body["spec"]["template"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": "one-of-its-pods"},
+        "spec": template["spec"],
+    }
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("worker", [{}, _CUSTOM], ids=["as it is", "with all that a user can set"])
+def test_jobs_and_their_pods_are_accepted(
+    restricted: tuple[Cluster, str], stage: Stage, worker: dict[str, Any]
+) -> None:
+    body = _job(stage, worker=worker)
+    _try_out(restricted, body)
+    _try_out(restricted, _pod_of(body))
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("name", ["a" * 63, "my.batch", "7"])
+def test_any_name_of_a_batch_makes_good_names(restricted: tuple[Cluster, str], stage: Stage, name: str) -> None:
+    _try_out(restricted, _job(stage, name, shards=10_000))
+
+
+def test_the_largest_batch_is_accepted(restricted: tuple[Cluster, str]) -> None:
+    _try_out(restricted, _job(Stage.SHARD, shards=10_000, pods=1000))
+
+
+def test_config_map_and_secret_are_accepted(restricted: tuple[Cluster, str]) -> None:
+    _try_out(restricted, config_map(REF, manifest(), _SETTINGS, "CA"))
+    _try_out(restricted, results_key_secret(REF, "key"))
