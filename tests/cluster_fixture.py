@@ -33,12 +33,11 @@ _HOW_TO_GET_ONE = "docs/testing.md says how to give the tests a cluster"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a timeout bound the test alone: the first start of the cluster compiles for minutes.
 
-    Tests that share the cluster run one after another, beside the others, and begin first: they take longest.
+    They begin first, because they take longest, and run beside the others (conftest.py).
     """
     items.sort(key=lambda item: "cluster" not in getattr(item, "fixturenames", ()))
     for item in items:
         if "cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
             own = item.get_closest_marker("timeout")
             timeout_s = own.args[0] if own and own.args else _TEST_TIMEOUT_S
             item.add_marker(pytest.mark.timeout(timeout_s, func_only=True), append=False)

@@ -192,11 +192,13 @@ def _started(o: Observed, create: CreateJob) -> tuple[Action, ...]:
     """What makes a stage's Job run: create it, or wake it; or nothing, and it is waited for.
 
     One that is complete has left nothing to wait for, if its pod was gone before it was heard: it is run again, and
-    finds in the store what it did.
+    finds in the store what it did. Nothing is started by a spec that is not valid.
     """
     job = o.jobs.get(create.stage)
+    if o.spec is None:
+        return ()
     if job is None:
-        return (create,) if o.spec is not None else ()
+        return (create,)
     if job.is_complete:
         return (DeleteJob(job.name),) if o.is_at_rest(create.stage) else ()
     return (SetSuspend(job.name, False),) if job.is_suspended and not job.is_finished else ()

@@ -62,6 +62,21 @@ class Deployment:
             "there is another operator", lambda: {pod["metadata"]["uid"] for pod in self.pods()} - before
         )
 
+    @contextmanager
+    def setting(self, name: str, value: str) -> Iterator[None]:
+        """Run the operator with another environment variable, within the block."""
+        before = self.cluster.kubectl_json("get", OPERATOR, "-n", NAMESPACE)["spec"]["template"]["spec"]["containers"]
+        known = {v["name"]: v.get("value", "") for v in before[0]["env"]}[name]
+        self._set(name, value)
+        try:
+            yield
+        finally:
+            self._set(name, known)
+
+    def _set(self, name: str, value: str) -> None:
+        self.cluster.kubectl("set", "env", OPERATOR, "-n", NAMESPACE, f"{name}={value}")
+        self.wait_until_ready()
+
     def scale(self, replicas: int) -> None:
         """Take the operator away (0) or bring it back (1), and wait until it is so."""
         self.cluster.kubectl("scale", OPERATOR, "-n", NAMESPACE, f"--replicas={replicas}")

@@ -150,6 +150,18 @@ def test_a_batch_that_is_deleted_while_the_operator_is_away_is_gone_for_good(
     assert simulator.stats()["requests"] == asked + 2
 
 
+@pytest.mark.timeout(240)
+def test_a_full_store_holds_the_batch_until_there_is_room(
+    deployment: Deployment, batches: Batches, simulator: SimulatorPod
+) -> None:
+    with deployment.setting("LLMBATCH_STORE_BATCH_LIMIT", "100Ki"):
+        name = batches.apply(batch(simulator.url, 600, parallelism=2, shardSize=300, concurrency=_CONCURRENCY))
+        blocked = batches.wait_condition(name, "Blocked", reason="StoreFull")
+        assert "LLMBATCH_STORE_BATCH_LIMIT" in blocked["message"]
+    expect_all_answered_once(batches, simulator, name, 600, kills=0)
+    assert batches.condition(name, "Blocked")["status"] == "False"
+
+
 _ASK = """
 import gzip, json, ssl, sys, urllib.request, urllib.error
 config = json.loads(gzip.decompress(open("/etc/llmbatch/config.json.gz", "rb").read()))

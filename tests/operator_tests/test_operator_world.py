@@ -39,7 +39,8 @@ class OperatorWorld(RuleBasedStateMachine):
             is_input_good=st.sampled_from([True, True, True, False]),
             is_input_there=st.sampled_from([True, True, True, False]),
             fails_every=st.sampled_from([0, 0, 2, 3]),
-            stops_after=st.sampled_from([None, None, 0, 3]),
+            stops_after=st.sampled_from([None, None, None, 0, 3]),
+            dying=st.sampled_from([*[None] * 8, *Stage]),
         ),
         max_failure_percent=st.sampled_from([None, None, 10]),
         deadline_s=st.sampled_from([None, None, 30]),
@@ -117,6 +118,11 @@ class OperatorWorld(RuleBasedStateMachine):
     def somebody_changes_the_parallelism(self, parallelism: int) -> None:
         self.cluster.edit(parallelism=parallelism)
 
+    @rule()
+    def somebody_spoils_the_spec(self) -> None:
+        """In a way that the API server does not see."""
+        self.cluster.edit(parallelism=0)
+
     @rule(data=st.data())
     def somebody_deletes_a_job(self, data: st.DataObject) -> None:
         if self.cluster.jobs:
@@ -164,7 +170,7 @@ class OperatorWorld(RuleBasedStateMachine):
         if not old or "phase" not in old:
             return
         before = LLMBatchStatus.model_validate(old)
-        assert not before.phase.is_final, f"{before.phase} became {after.phase}"
+        assert not before.phase.is_final or after.phase is before.phase, f"{before.phase} became {after.phase}"
         if before.items is not None:
             assert counts is not None
             assert counts.total == before.items.total
@@ -183,6 +189,8 @@ class OperatorWorld(RuleBasedStateMachine):
             return
         self.cluster.faults.clear()
         self.conduct.is_input_there = True
+        if not self.is_valid:
+            self.cluster.edit(parallelism=2)
         self.rounds_of_peace(60)
         if self.is_suspended and not self.is_final:
             self.check_suspended()
@@ -224,9 +232,18 @@ class OperatorWorld(RuleBasedStateMachine):
         return self.status.phase.is_final
 
     @property
-    def is_suspended(self) -> bool:
+    def spec(self) -> Body:
         assert self.cluster.batch is not None
-        return bool(self.cluster.batch["spec"].get("suspend"))
+        spec: Body = self.cluster.batch["spec"]
+        return spec
+
+    @property
+    def is_suspended(self) -> bool:
+        return bool(self.spec.get("suspend"))
+
+    @property
+    def is_valid(self) -> bool:
+        return bool(self.spec["parallelism"])
 
     def some_pod(self, data: st.DataObject) -> WorldPod | None:
         pods = list(self.cluster.pods.values())

@@ -30,6 +30,8 @@ class Conduct:
     """Every so many items, one fails."""
     stops_after: int | None = None
     """After so many records, the key is refused."""
+    dying: Stage | None = None
+    """Pods of this stage die, one after the other, as when they have too little memory."""
 
 
 @dataclass
@@ -62,6 +64,9 @@ class WorldPods:
             self.cluster.tell_pod(pod)
 
     def _work(self, pod: WorldPod) -> None:
+        if pod.stage is self.conduct.dying:
+            pod.end(137)
+            return
         match pod.stage:
             case Stage.PLAN:
                 if self._plan(pod):
