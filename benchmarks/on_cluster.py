@@ -50,4 +50,7 @@ def namespaces(cluster: Cluster, count: int) -> Iterator[list[str]]:
             cluster.wait_until("service account", lambda account=account: cluster.kubectl(*account))  # type: ignore[misc]
         yield names
     finally:
+        for name in names:
+            # With a namespace, pods would go first, and some wait for a new one that their Job may not make any more.
+            cluster.kubectl("delete", "llmbatches", "--all", "-n", name, "--wait=false")
         cluster.kubectl("delete", "namespace", *names, "--wait=false", "--ignore-not-found")

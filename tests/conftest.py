@@ -1,7 +1,8 @@
 """How tests are shared out among processes by `pytest -n`: those that use the one cluster stay together.
 
-They run one after another in one process, beside all others, and begin first: they take longest. (xdist's own groups
-would do, but 3.8 does not know the node ids of pytest 9.2.)
+They run one after another, beside all others, and begin first: they take longest. Those that take the operator away
+are together, so that they do not meet each other. (xdist's own groups would do, but 3.8 does not know the node ids of
+pytest 9.2.)
 """
 
 import functools
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+_TROUBLE = ("test_failures_on_the_cluster.py", "test_running_batches.py")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
@@ -17,10 +19,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
     class ClusterTogether(LoadScopeScheduling):  # type: ignore[misc]
-        """A scope of its own for each test, and one for all that use the cluster."""
+        """A scope of its own for each test, and two for those that use the cluster."""
 
         def _split_scope(self, nodeid: str) -> str:
-            return "cluster" if uses_cluster(nodeid.partition("::")[0]) else nodeid
+            file = nodeid.partition("::")[0]
+            if file.endswith(_TROUBLE):
+                return "trouble"
+            return "cluster" if uses_cluster(file) else nodeid
 
     return ClusterTogether(config, log)
 

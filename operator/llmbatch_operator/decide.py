@@ -52,7 +52,7 @@ def _has_ended(o: Observed, now: datetime) -> Decision | None:
 
 
 def _never_began_and_never_will(o: Observed, now: datetime) -> Decision | None:
-    if o.spec is not None or o.jobs or _plan(o) is not None:
+    if o.spec is not None or o.status is not None:
         return None
     return _failed(Fact(True, Reason.INVALID_SPEC, f"{o.problems}; delete the batch and apply a correct one"))
 

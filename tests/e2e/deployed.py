@@ -8,6 +8,7 @@ session and stays; a test has a namespace of its own. When a test fails, its rep
 import os
 import secrets
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -49,10 +50,20 @@ def api_client(cluster: Cluster) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def simulator_pod(deployment: Deployment, api_client: httpx.Client) -> Iterator[SimulatorPod]:
+    """A simulated endpoint in a namespace of its own."""
+    with own_namespace(deployment.cluster) as name:
+        yield start_simulator(deployment.cluster, api_client, name, deployment.images["worker"])
+
+
 @pytest.fixture
-def simulator(deployment: Deployment, api_client: httpx.Client, namespace: str) -> SimulatorPod:
-    """A simulated endpoint in the test's namespace."""
-    return start_simulator(deployment.cluster, api_client, namespace, deployment.images["worker"])
+def simulator(simulator_pod: SimulatorPod) -> Iterator[SimulatorPod]:
+    """The simulated endpoint, with a test's own settings and counts."""
+    before = simulator_pod.settings()
+    simulator_pod.reset()
+    yield simulator_pod
+    simulator_pod.update(**before)
 
 
 @pytest.fixture
@@ -64,10 +75,20 @@ def batches(deployment: Deployment, api_client: httpx.Client, namespace: str) ->
 @pytest.fixture
 def other_batches(deployment: Deployment, api_client: httpx.Client) -> Iterator[Batches]:
     """The batches of another namespace."""
+    with own_namespace(deployment.cluster) as name:
+        yield Batches(deployment.cluster, name, api_client)
+
+
+@contextmanager
+def own_namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace, deleted at the end."""
     name = f"test-{secrets.token_hex(4)}"
-    deployment.cluster.kubectl("create", "namespace", name)
-    yield Batches(deployment.cluster, name, api_client)
-    deployment.cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("create", "namespace", name)
+    cluster.wait_until("service account", lambda: cluster.kubectl("get", "serviceaccount", "default", "-n", name))
+    try:
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,12 +22,18 @@ class SimulatorPod:
 
     url: str
     """For `endpoint.url` of a batch."""
+    namespace: str
     _client: httpx.Client
     _path: str
 
     def stats(self, *, keys: bool = False) -> dict[str, Any]:
         """What happened so far; with `keys` also how often each Idempotency-Key was seen."""
         return self._call("GET", "/stats?keys=1" if keys else "/stats")
+
+    def settings(self) -> dict[str, Any]:
+        """How it behaves, as far as `update` may change it; no key is wanted."""
+        settings = self._call("GET", "/settings")
+        return {**{n: v for n, v in settings.items() if n not in ("host", "port")}, "api_key": None}
 
     def reset(self) -> None:
         """Forget what happened so far."""
@@ -56,7 +62,7 @@ def start_simulator(cluster: Cluster, client: httpx.Client, namespace: str, imag
         return found if is_ready == "True" else ""
 
     ip = cluster.wait_until("the simulator is ready", ready_address)
-    return SimulatorPod(f"http://{ip}:{_PORT}/v1", client, pod_path(namespace, _NAME, _PORT))
+    return SimulatorPod(f"http://{ip}:{_PORT}/v1", namespace, client, pod_path(namespace, _NAME, _PORT))
 
 
 def _pod(image: str) -> Manifest:

@@ -198,9 +198,9 @@ def test_a_worker_reaches_nothing_but_its_own_batch(
     uid = batches.get(name)["metadata"]["uid"]
     other = other_batches.get("elsewhere")["metadata"]["uid"]
     kubectl = batches.cluster.kubectl
-    bound = ("create", "token", "default", "-n", batches.namespace, "--bound-object-kind=Pod")
-    wrong_audience = kubectl(*bound, f"--bound-object-name={pod}", "--audience=somebody-else").strip()
-    no_worker = kubectl(*bound, "--bound-object-name=simulator", "--audience=llmbatch-coordinator").strip()
+    of_pod = ("create", "token", "default", "--bound-object-kind=Pod", "--bound-object-name")
+    wrong_audience = kubectl(*of_pod, pod, "-n", batches.namespace, "--audience=somebody-else").strip()
+    no_worker = kubectl(*of_pod, "simulator", "-n", simulator.namespace, "--audience=llmbatch-coordinator").strip()
     told = kubectl(
         *("exec", pod, "-n", batches.namespace, "--", "/opt/llmbatch/bin/python", "-c", _ASK),
         *(other, wrong_audience, no_worker),
@@ -215,6 +215,7 @@ def test_a_worker_reaches_nothing_but_its_own_batch(
         "no token": 401,
     }
     batches.delete(name)
+    batches.cluster.wait_until("no pod asks any more", lambda: not batches.pods(name))
 
 
 def test_a_batch_whose_pods_keep_dying_fails_and_says_so(batches: Batches, simulator: SimulatorPod) -> None:

@@ -309,10 +309,15 @@ def test_a_batch_whose_spec_was_never_valid_has_failed() -> None:
     [
         pytest.param(batch(problems="x", jobs=[job(SHARD)], talk=Talk(plan=PLANNED), status=_RUNNING), id="pods go on"),
         pytest.param(
-            batch(problems="x", jobs=[job(PLAN, is_complete=True)], talk=Talk(plan=PLANNED)), id="after planning"
+            batch(
+                problems="x", jobs=[job(PLAN, is_complete=True)], talk=Talk(plan=PLANNED), status=status(Phase.PLANNING)
+            ),
+            id="after planning",
         ),
         pytest.param(batch(problems="x", jobs=[_DONE], status=_RUNNING), id="after asking"),
         pytest.param(batch(problems="x", status=_RUNNING), id="when all Jobs are gone"),
+        pytest.param(batch(problems="x", status=status(Phase.PLANNING)), id="before anything was planned"),
+        pytest.param(batch(problems="x", status=status(Phase.SUSPENDED, SUSPENDED_CONDITION)), id="before it began"),
         pytest.param(
             batch(problems="x", jobs=[_DONE], status=status(Phase.RUNNING, PLANNED_CONDITION, CANCELLING)),
             id="when it is about to be finalized early",

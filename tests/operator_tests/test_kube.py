@@ -26,11 +26,11 @@ _OVER = {"phase": "Cancelled", "startTime": "2026-11-22T12:00:00Z"}
 
 
 @pytest.fixture
-async def kube(batches: Batches) -> AsyncIterator[Kube]:
+async def kube(api_batches: Batches) -> AsyncIterator[Kube]:
     """A client for the cluster."""
     configuration = Configuration()
     await load_kube_config(  # type: ignore[no-untyped-call]
-        config_file=str(batches.cluster.kubeconfig), client_configuration=configuration
+        config_file=str(api_batches.cluster.kubeconfig), client_configuration=configuration
     )
     made = Kube(ApiClient(configuration))
     yield made
@@ -38,10 +38,10 @@ async def kube(batches: Batches) -> AsyncIterator[Kube]:
 
 
 @pytest.fixture
-def ref(batches: Batches) -> BatchRef:
+def ref(api_batches: Batches) -> BatchRef:
     """A batch that is there, and suspended."""
-    batches.apply(suspended())
-    return BatchRef(batches.namespace, "triage", batches.read()["metadata"]["uid"])
+    api_batches.apply(suspended())
+    return BatchRef(api_batches.namespace, "triage", api_batches.read()["metadata"]["uid"])
 
 
 def _sleeping_job(ref: BatchRef, stage: Stage = Stage.SHARD) -> Body:
@@ -83,11 +83,11 @@ async def test_what_the_api_server_refuses_is_told_in_its_words(kube: Kube, ref:
     assert caught.value.status == 422
 
 
-async def test_a_config_map_is_created_and_brought_up_to_date(kube: Kube, ref: BatchRef, batches: Batches) -> None:
+async def test_a_config_map_is_created_and_brought_up_to_date(kube: Kube, ref: BatchRef, api_batches: Batches) -> None:
     for parallelism in (1, 2):
         wanted = config_map(ref, manifest(parallelism=parallelism), _SETTINGS, "CA")
         await kube.apply_config_map(wanted)
-        there = batches.cluster.kubectl_json("get", "configmap", config_name(ref), "-n", ref.namespace)
+        there = api_batches.cluster.kubectl_json("get", "configmap", config_name(ref), "-n", ref.namespace)
         assert there["binaryData"] == wanted["binaryData"]
 
 
@@ -102,14 +102,14 @@ async def test_a_secret_is_created_once_and_read(kube: Kube, ref: BatchRef) -> N
     assert there["data"] == {"results-key": "dGhlLWtleQ=="}
 
 
-async def test_a_status_is_replaced_as_a_whole(kube: Kube, ref: BatchRef, batches: Batches) -> None:
+async def test_a_status_is_replaced_as_a_whole(kube: Kube, ref: BatchRef, api_batches: Batches) -> None:
     written: Body = {}
     for status in (_OVER | {"progress": "1%", "timeLeft": "5m0s"}, _OVER | {"progress": "2%"}):
         for _ in range(5):  # an operator may run on the cluster, and write once before it sees the end
             metadata = await kube.write_status(ref, status)
             assert metadata is not None
             assert metadata["metadata"]["uid"] == ref.uid
-            if (written := batches.read()["status"]) == status:
+            if (written := api_batches.read()["status"]) == status:
                 break
         assert written == status
 
@@ -121,11 +121,11 @@ async def test_a_status_that_the_schema_does_not_know_is_refused(kube: Kube, ref
 
 
 async def test_the_status_of_another_batch_of_that_name_is_left_alone(
-    kube: Kube, ref: BatchRef, batches: Batches
+    kube: Kube, ref: BatchRef, api_batches: Batches
 ) -> None:
     old = BatchRef(ref.namespace, ref.name, "00000000-0000-4000-8000-000000000000")
     assert await kube.write_status(old, _OVER | {"phase": "Failed"}) is None
-    assert batches.read().get("status", {}).get("phase") != "Failed"
+    assert api_batches.read().get("status", {}).get("phase") != "Failed"
 
 
 async def test_the_status_of_a_gone_batch_is_nobodys(kube: Kube, ref: BatchRef) -> None:
@@ -133,12 +133,12 @@ async def test_the_status_of_a_gone_batch_is_nobodys(kube: Kube, ref: BatchRef) 
     assert await kube.write_status(gone, {"phase": "Failed"}) is None
 
 
-async def test_a_batch_is_deleted_but_not_another_of_its_name(kube: Kube, ref: BatchRef, batches: Batches) -> None:
+async def test_a_batch_is_deleted_but_not_another_of_its_name(kube: Kube, ref: BatchRef, api_batches: Batches) -> None:
     await kube.delete_batch(BatchRef(ref.namespace, ref.name, "00000000-0000-4000-8000-000000000000"))
-    assert batches.read()["metadata"]["uid"] == ref.uid
+    assert api_batches.read()["metadata"]["uid"] == ref.uid
     for _ in range(2):
         await kube.delete_batch(ref)
-    names = batches.cluster.kubectl("get", "llmb", "-n", ref.namespace, "-o", "name")
+    names = api_batches.cluster.kubectl("get", "llmb", "-n", ref.namespace, "-o", "name")
     assert names == ""
 
 
@@ -146,9 +146,9 @@ async def test_a_batch_is_deleted_but_not_another_of_its_name(kube: Kube, ref: B
     ("audience", "is_good"),
     [pytest.param(AUDIENCE, True, id="for us"), pytest.param("somebody-else", False, id="for somebody else")],
 )
-async def test_a_token_is_reviewed(kube: Kube, batches: Batches, audience: str, is_good: bool) -> None:
-    words = ("create", "token", "default", "--audience", audience, "-n", batches.namespace)
-    status = await kube.review_token(batches.cluster.kubectl(*words).strip())
+async def test_a_token_is_reviewed(kube: Kube, api_batches: Batches, audience: str, is_good: bool) -> None:
+    words = ("create", "token", "default", "--audience", audience, "-n", api_batches.namespace)
+    status = await kube.review_token(api_batches.cluster.kubectl(*words).strip())
     assert bool(status.get("authenticated")) == is_good
     assert read_review(status) is None, "it is no pod's"
 
@@ -166,8 +166,8 @@ async def test_lists_come_whole_in_pages(kube: Kube, ref: BatchRef, monkeypatch:
     listed = [b["metadata"] async for b in kube.list_jobs() if b["metadata"]["namespace"] == ref.namespace]
     assert sorted(m["name"] for m in listed) == [f"{job_name(ref, Stage.SHARD)}-{n}" for n in range(5)]
     assert all(m["labels"][BATCH_LABEL] == "triage" for m in listed)
-    batches = [b["metadata"]["uid"] async for b in kube.list_batches()]
-    assert batches.count(ref.uid) == 1
+    api_batches = [b["metadata"]["uid"] async for b in kube.list_batches()]
+    assert api_batches.count(ref.uid) == 1
     pods = [p async for p in kube.list_pods() if p["metadata"]["namespace"] == ref.namespace]
     assert pods == []
 

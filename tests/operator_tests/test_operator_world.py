@@ -30,7 +30,7 @@ class OperatorWorld(RuleBasedStateMachine):
     """One batch and everything that may happen to it."""
 
     @initialize(
-        sizes=st.lists(st.integers(1, 5), min_size=0, max_size=4).map(tuple),
+        sizes=st.lists(st.integers(1, 20), min_size=0, max_size=4).map(tuple),
         is_small=st.booleans(),
         is_suspended=st.booleans(),
         parallelism=st.integers(1, 3),
@@ -43,7 +43,8 @@ class OperatorWorld(RuleBasedStateMachine):
             dying=st.sampled_from([*[None] * 8, *Stage]),
         ),
         max_failure_percent=st.sampled_from([None, None, 10]),
-        deadline_s=st.sampled_from([None, None, 30]),
+        deadline_s=st.sampled_from([None, None, None, 30]),
+        peace=st.integers(0, 15),
     )
     def begin(
         self,
@@ -54,6 +55,7 @@ class OperatorWorld(RuleBasedStateMachine):
         conduct: Conduct,
         max_failure_percent: int | None,
         deadline_s: int | None,
+        peace: int,
     ) -> None:
         """Somebody applies a batch."""
         source: Body = {"items": [{"n": n} for n in range(sum(sizes))]} if is_small else {"configMap": _CONFIG_MAP}
@@ -70,6 +72,7 @@ class OperatorWorld(RuleBasedStateMachine):
         self.cluster.on_status, self.cluster.on_job = self.check_status, self.check_job
         self.operator = WorldOperator(self.cluster)
         self.pods = WorldPods(self.cluster, self.store, conduct, lambda pod, report: self.operator.report(pod, report))
+        self.all_goes_well_for_a_while(peace)
 
     # What happens by itself
 
@@ -179,6 +182,7 @@ class OperatorWorld(RuleBasedStateMachine):
 
     def check_job(self, body: Body) -> None:
         """At every Job that is made."""
+        assert not self.is_final
         if body["metadata"]["labels"][STAGE_LABEL] == Stage.FINALIZE.value:
             asking = [p.name for p in self.cluster.pods.values() if p.stage in _ASKING and not p.is_over]
             assert asking == [], "outputs are written while pods still ask"
@@ -189,12 +193,11 @@ class OperatorWorld(RuleBasedStateMachine):
             return
         self.cluster.faults.clear()
         self.conduct.is_input_there = True
-        if not self.is_valid:
-            self.cluster.edit(parallelism=2)
+        was_held = self.status.phase is Phase.SUSPENDED and self.is_suspended
         self.rounds_of_peace(60)
-        if self.is_suspended and not self.is_final:
+        if self.is_suspended and not self.is_final and (was_held or self.is_valid):
             self.check_suspended()
-            self.cluster.edit(suspend=False)
+        self.cluster.edit(suspend=False, parallelism=2)
         self.rounds_of_peace(_ROUNDS)
         self.check_end()
 
