@@ -24,7 +24,7 @@ from cluster.cluster_network import outgoing_address
 from cluster.cluster_places import CACHE, HERE, KUBECONFIG, ClusterError
 from cluster.cluster_tools import look_in_system_folders
 
-__all__ = ["Cluster", "KubectlError", "cluster", "namespace"]
+__all__ = ["Cluster", "KubectlError", "cluster", "namespace", "new_namespace"]
 
 _TEST_TIMEOUT_S = 300
 _HOW_TO_GET_ONE = "docs/testing.md says how to give the tests a cluster"
@@ -63,6 +63,13 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A fresh namespace, deleted after the test."""
+    with new_namespace(cluster) as name:
+        yield name
+
+
+@contextmanager
+def new_namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace, deleted at the end."""
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     cluster.wait_until("service account", lambda: cluster.kubectl("get", "serviceaccount", "default", "-n", name))

@@ -6,14 +6,13 @@ session and stays; a test has a namespace of its own. When a test fails, its rep
 """
 
 import os
-import secrets
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from cluster.cluster_client import Cluster, KubectlError
+from cluster_fixture import new_namespace
 from e2e.api_proxy import api_proxy
 from e2e.batches import Batches, batch
 from e2e.deploying import NAMESPACE, Deployment, deploy
@@ -53,7 +52,7 @@ def api_client(cluster: Cluster) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def simulator_pod(deployment: Deployment, api_client: httpx.Client) -> Iterator[SimulatorPod]:
     """A simulated endpoint in a namespace of its own."""
-    with own_namespace(deployment.cluster) as name:
+    with new_namespace(deployment.cluster) as name:
         yield start_simulator(deployment.cluster, api_client, name, deployment.images["worker"])
 
 
@@ -75,20 +74,8 @@ def batches(deployment: Deployment, api_client: httpx.Client, namespace: str) ->
 @pytest.fixture
 def other_batches(deployment: Deployment, api_client: httpx.Client) -> Iterator[Batches]:
     """The batches of another namespace."""
-    with own_namespace(deployment.cluster) as name:
+    with new_namespace(deployment.cluster) as name:
         yield Batches(deployment.cluster, name, api_client)
-
-
-@contextmanager
-def own_namespace(cluster: Cluster) -> Iterator[str]:
-    """A fresh namespace, deleted at the end."""
-    name = f"test-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", name)
-    cluster.wait_until("service account", lambda: cluster.kubectl("get", "serviceaccount", "default", "-n", name))
-    try:
-        yield name
-    finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.hookimpl(wrapper=True)
