@@ -155,7 +155,7 @@ class Cache:
     def _tell(self, known: Known, pod: PodFacts) -> None:
         if known.owns(pod):
             self._on_pod(pod)
-            self._on_change(pod.batch_uid)
+        self._on_change(pod.batch_uid)
 
     def _forget_if_empty(self, uid: str, known: Known) -> None:
         if known.is_empty:

@@ -30,6 +30,7 @@ DRAIN_S = 20.0
 """How long requests in flight may take to end when a batch is held or ended."""
 _SOON_S = 1.0
 _ASKING = (Stage.SHARD, Stage.RUN)
+_NO_LONGER = {ConditionType.BLOCKED: Fact(False, Reason.NOT_BLOCKED, "nothing is in the way any more")}
 _INVALID_KINDS = frozenset(
     ("InvalidError", "InputError", "DuplicateIdError", "ManifestError", "InputMissingError", "InputChangedError")
 )
@@ -228,23 +229,20 @@ def _blocked(o: Observed) -> dict[ConditionType, Fact]:
     if (fact := what_blocks(o)) is not None:
         return {ConditionType.BLOCKED: fact}
     if o.condition(ConditionType.BLOCKED) is not None:
-        return {ConditionType.BLOCKED: Fact(False, Reason.NOT_BLOCKED)}
+        return _NO_LONGER
     return {}
 
 
 def _not_suspended(o: Observed) -> dict[ConditionType, Fact]:
     if o.condition(ConditionType.SUSPENDED) is None:
         return {}
-    return {ConditionType.SUSPENDED: Fact(False, Reason.RESUMED)}
+    return {ConditionType.SUSPENDED: Fact(False, Reason.RESUMED, "pods may run again")}
 
 
 def _with_action(decision: Decision, action: Action) -> Decision:
     return Decision(
         decision.phase, (*decision.actions, action), decision.facts, decision.command, decision.again_after_s
     )
-
-
-_NO_LONGER = {ConditionType.BLOCKED: Fact(False, Reason.NOT_BLOCKED)}
 
 
 def _done(o: Observed, phase: Phase, fact: Fact) -> Decision:

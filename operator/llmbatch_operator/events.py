@@ -23,12 +23,11 @@ class Event:
 
 
 def events_of(old: LLMBatchStatus | None, new: LLMBatchStatus) -> tuple[Event, ...]:
-    """What to tell: a new phase of work, and conditions that came, went, or have another reason."""
-    events = []
+    """What to tell: conditions that came, went, or have another reason, and a new phase of work."""
+    before = {c.type: c for c in old.conditions} if old is not None else {}
+    events = [_told(c) for c in new.conditions if _is_news(before.get(c.type), c)]
     if (old is None or old.phase is not new.phase) and new.phase in _PHASES:
         events.append(Event("Normal", *_PHASES[new.phase]))
-    before = {c.type: c for c in old.conditions} if old is not None else {}
-    events += [_told(c) for c in new.conditions if _is_news(before.get(c.type), c)]
     return tuple(events)
 
 

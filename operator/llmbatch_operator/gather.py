@@ -51,7 +51,8 @@ class Gatherer:
         """One batch at this moment. `status` is the latest that was written or seen."""
         assert known.ref is not None
         jobs = {job.stage: job for job in known.jobs.values() if not job.is_deleting}
-        pods = tuple(pod for pod in known.pods.values() if pod.phase != "Succeeded" and known.owns(pod))
+        # One that is not known to be ours may be of a Job that went before a restart: it may still ask.
+        pods = tuple(p for p in known.pods.values() if p.phase != "Succeeded" and (known.owns(p) or not p.is_over))
         return Observed(
             ref=known.ref,
             generation=parsed.generation,

@@ -161,7 +161,8 @@ def _container(batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
         mounts.append({"name": "input", "mountPath": INPUT_FOLDER, "readOnly": True})
     args = [stage.value, "--config", f"{CONFIG_FOLDER}/{CONFIG_NAME}"]
     if create.stop is not None:
-        args += ["--stop", create.stop.dump_json().decode()]
+        # Kubernetes puts variables in place of $(NAME), and what endpoints say may hold that
+        args += ["--stop", create.stop.dump_json().decode().replace("$", "$$")]
     return {
         "name": CONTAINER,
         "image": worker.image or settings.worker_image,

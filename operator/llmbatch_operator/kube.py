@@ -3,6 +3,7 @@
 Library errors become CallError; 404 where something shall be gone, and 409 where it shall be there, are no errors.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -29,6 +30,8 @@ _APPLY = "application/apply-patch+yaml"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """An answer without spec and status: a batch with many inline items is long."""
 _PAGE = 500
+_ANSWER_S = 30.0
+"""The client's own five minutes would hold up all that wait for the caller."""
 
 
 class CallError(LLMBatchError):
@@ -185,8 +188,9 @@ class Kube:
             request = await self._client.param_serialize(
                 method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"]
             )
-            response = await self._client.call_api(*request)
-            data = await response.read()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(_ANSWER_S):
+                response = await self._client.call_api(*request)
+                data = await response.read()  # type: ignore[no-untyped-call]
         except ApiException as error:
             raise _refused(error.status, error.body, f"{method} {path}") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:

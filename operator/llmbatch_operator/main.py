@@ -8,6 +8,7 @@ from typing import Any
 import kopf
 
 from llmbatch_contract.errors import LLMBatchError
+from llmbatch_contract.wire import BATCH_LABEL
 from llmbatch_operator.handlers import Poster, register
 from llmbatch_operator.runtime import Runtime
 from llmbatch_operator.settings import Settings, read_settings
@@ -47,6 +48,9 @@ def _register_life(registry: kopf.OperatorRegistry, runtime: Runtime) -> None:
     @kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=5)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.loggers = False
+        settings.posting.reporting_component = "llmbatch"
+        for kind in (("batch", "jobs"), ("", "pods")):  # those of everybody else stay at the API server
+            settings.watching.label_selectors[kind] = BATCH_LABEL
         await runtime.start()
 
     @kopf.on.cleanup(registry=registry)

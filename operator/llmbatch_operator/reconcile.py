@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import assert_never
@@ -93,14 +93,12 @@ class Reconciler:
         parsed = self.gatherer.parse(body)
         if old is not None and old.phase.is_final and old != written.status:
             written.status = old  # ended before this operator started, or the answer to the last write got lost
-            self._end(uid)
+            self._end(uid, old)
         session = self._session(uid, parsed, old)
         observed = self.gatherer.observe(known, parsed, session, old)
         decision = decide(observed, self.now())
         if session is not None:
             session.obey(decision.command, self.clock())
-        if observed.jobs and old is not None and old.observed_generation != parsed.generation:
-            await self._prepare(ref, parsed, written)  # pods that start from now on are told the new spec
         if (refused := await self._act_all(decision.actions, observed, parsed, written)) is not None:
             decision = replace(decision, facts={**decision.facts, ConditionType.BLOCKED: refused})
             self.again(uid, _AFTER_REFUSAL_S)
@@ -112,20 +110,21 @@ class Reconciler:
     def _session(self, uid: str, parsed: Parsed, status: LLMBatchStatus | None) -> Session | None:
         if status is not None and status.phase.is_final:
             return None
-        return self.sessions.get(uid) if parsed.batch is None else self.sessions.open(uid, parsed.batch.spec)
+        if parsed.batch is None:
+            return self.sessions.get(uid)
+        return self.sessions.open(uid, parsed.batch.spec, _answered(status))
 
     async def _act_all(
         self, actions: tuple[Action, ...], observed: Observed, parsed: Parsed, written: _Written
     ) -> Fact | None:
         """Do what was decided; what the API server will not have is for the user to know."""
-        try:
-            for action in actions:
-                await self._act(action, observed, parsed, written)
-        except CallError as error:
-            if error.status not in _REFUSALS:
-                raise
-            return Fact(True, Reason.REFUSED, str(error))
-        return None
+        refused = None
+        if observed.jobs and observed.status is not None and observed.status.observed_generation != parsed.generation:
+            # Pods that start from now on are told the new spec.
+            refused = await _refusal(self._prepare(observed.ref, parsed, written))
+        for action in actions:
+            refused = await _refusal(self._act(action, observed, parsed, written)) or refused
+        return refused
 
     async def _act(self, action: Action, observed: Observed, parsed: Parsed, written: _Written) -> None:
         ref, cache = observed.ref, self.sessions.cache
@@ -178,22 +177,40 @@ class Reconciler:
         for event in events:
             self.tell(body, event)
         if new.phase.is_final:
-            self._end(uid)
+            self._end(uid, new)
 
     @property
     def status_every_s(self) -> float:
         """Seconds between two writes of one batch's numbers: more where very many batches run."""
         return max(STATUS_EVERY_S, len(self.sessions) / _STATUS_WRITES_PER_S)
 
-    def _end(self, uid: str) -> None:
+    def _end(self, uid: str, status: LLMBatchStatus) -> None:
         self.sessions.close(uid)
-        self.on_ended(uid)
+        if status.output is not None or not _answered(
+            status
+        ):  # else the answers are nowhere but in the working objects
+            self.on_ended(uid)
 
     def _forget(self, uid: str) -> None:
         self._written.pop(uid, None)
         self.gatherer.forget(uid)
         self.sessions.close(uid)
         self.on_gone(uid)
+
+
+async def _refusal(call: Awaitable[None]) -> Fact | None:
+    """Wait for the call; what to tell if the API server will not have it. Raises CallError if it cannot."""
+    try:
+        await call
+    except CallError as error:
+        if error.status not in _REFUSALS:
+            raise
+        return Fact(True, Reason.REFUSED, str(error))
+    return None
+
+
+def _answered(status: LLMBatchStatus | None) -> int:
+    return status.items.succeeded + status.items.failed if status is not None and status.items is not None else 0
 
 
 def _newer(written: LLMBatchStatus | None, seen: LLMBatchStatus | None) -> LLMBatchStatus | None:

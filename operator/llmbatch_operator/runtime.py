@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from llmbatch_contract.errors import LLMBatchError
 from llmbatch_operator.authority import load_authority
 from llmbatch_operator.coordinator.certificates import ServerCertificate
 from llmbatch_operator.coordinator.identity import ReviewedToken, TokenIdentities, read_review
@@ -125,7 +126,7 @@ class Runtime:
                 for uid in set(await self._objects.batches()) - there:
                     if self.sessions.cache.get(uid) is None:
                         await self._objects.remove_batch(uid)
-            except CallError as error:
+            except LLMBatchError as error:  # of the API server or of the store: a later round will do
                 logger.warning("cannot tidy up: %s", error)
             await asyncio.sleep(_TIDY_EVERY_S)
 

@@ -30,6 +30,8 @@ class Session:
     """One batch that runs."""
 
     spec: LLMBatchSpec
+    answered_before: int = 0
+    """Items that the status counts as answered when the session begins."""
     report_every_s: float = 1.0
     command: Command = Command.RUN
     paused_since: float | None = None
@@ -48,6 +50,7 @@ class Session:
             policy=self.spec.failure_policy,
             progress=BatchProgress(0, 0),
             report_every_s=self.report_every_s,
+            answered_before=self.answered_before,
         )
 
     @property

@@ -30,11 +30,11 @@ class Sessions:
         self._early_words: dict[str, list[PodFacts]] = {}
         """Of pods whose batch was not yet known, after a restart."""
 
-    def open(self, uid: str, spec: LLMBatchSpec) -> Session:
-        """The session of a batch, made where there is none."""
+    def open(self, uid: str, spec: LLMBatchSpec, answered_before: int = 0) -> Session:
+        """The session of a batch, made where there is none; so many of its items are known to be answered."""
         session = self._sessions.get(uid)
         if session is None:
-            session = self._sessions[uid] = Session(spec)
+            session = self._sessions[uid] = Session(spec, answered_before)
             for pod in self._early_words.pop(uid, []):
                 _take_in(session, pod)
         elif session.spec is not spec:

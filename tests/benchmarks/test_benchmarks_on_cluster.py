@@ -32,17 +32,18 @@ def _ran(cluster: Cluster, name: str, folder: Path) -> str:
     return found[1]
 
 
+@pytest.mark.usefixtures("operator_aside")
 def test_an_operator_is_put_under_load(cluster: Cluster, tmp_path: Path) -> None:
     section = _ran(cluster, "operator", tmp_path)
     assert re.search(r"batches with a wrong status at the end +\| 0 ", section)
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("operator_at_work")
 def test_latencies_of_a_batch_are_measured(cluster: Cluster, tmp_path: Path) -> None:
     assert "first request of a small batch" in _ran(cluster, "cluster", tmp_path)
 
 
-@pytest.mark.usefixtures("deployment")
+@pytest.mark.usefixtures("operator_at_work")
 def test_calls_of_a_batch_are_counted(cluster: Cluster, tmp_path: Path) -> None:
     if not cluster.has_audit_log:
         pytest.skip("the audit log of a cluster given by LLMBATCH_TEST_KUBECONFIG cannot be read")

@@ -246,3 +246,19 @@ def test_failures_that_are_not_written_down_yet_are_not_called_unknown() -> None
     )
     assert reason is not None
     assert "mostly unknown" not in reason.message
+
+
+def test_after_a_restart_failures_are_judged_once_as_much_is_heard_again_as_was_known() -> None:
+    """The first shard that is heard of may be the one with all the failures."""
+    policy = FailurePolicy(max_failure_percent=10, min_items=100)
+    boss = Coordinator(Limits(), policy, BatchProgress(items=1000, shards=2), answered_before=800)
+    worst, best = word(0, succeeded=300, failed=100), word(1, succeeded=400)
+    assert boss.reply(Report(worker="a", shards=[worst]), 0).command is Command.RUN
+    assert boss.reply(Report(worker="b", shards=[best]), 0).command is Command.STOP
+
+
+def test_after_a_restart_a_batch_that_keeps_to_the_policy_goes_on() -> None:
+    policy = FailurePolicy(max_failure_percent=20, min_items=100)
+    boss = Coordinator(Limits(), policy, BatchProgress(items=1000, shards=2), answered_before=800)
+    for worker, shard in (("a", word(0, succeeded=300, failed=100)), ("b", word(1, succeeded=400))):
+        assert boss.reply(Report(worker=worker, shards=[shard]), 0).command is Command.RUN

@@ -99,7 +99,13 @@ class Batches:
         key = base64.b64decode(secret["data"][RESULTS_KEY]).decode()
         path, expires = f"{RESULTS}/{self.namespace}/{name}/{file}", int(time.time()) + _LINK_S
         query = {"expires": str(expires), "signature": signature(key, path, expires)}
-        return self._client.get(_COORDINATOR + path, params=query)
+
+        def answer() -> httpx.Response | None:
+            given = self._client.get(_COORDINATOR + path, params=query)
+            return None if given.status_code == httpx.codes.SERVICE_UNAVAILABLE else given
+
+        # Another test may just have taken the operator away.
+        return self.cluster.wait_until("the coordinator answers", answer)
 
     def results(self, name: str) -> list[Manifest]:
         """The lines of results.jsonl."""

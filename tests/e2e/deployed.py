@@ -5,13 +5,16 @@ session and stays; a test has a namespace of its own. When a test fails, its rep
 (PYTEST_DONT_REWRITE: a module that is imported for its types before pytest loads it would be warned about.)
 """
 
+import fcntl
 import os
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from cluster.cluster_client import Cluster, KubectlError
+from cluster.cluster_places import CACHE
 from cluster_fixture import new_namespace
 from e2e.api_proxy import api_proxy
 from e2e.batches import Batches, batch
@@ -66,7 +69,29 @@ def simulator(simulator_pod: SimulatorPod) -> Iterator[SimulatorPod]:
 
 
 @pytest.fixture
-def batches(deployment: Deployment, api_client: httpx.Client, namespace: str) -> Batches:
+def operator_at_work(deployment: Deployment) -> Iterator[None]:
+    """The deployed operator shall act on what the test makes, and no other: see `operator_aside`."""
+    with _lock(fcntl.LOCK_SH):
+        yield
+
+
+@pytest.fixture
+def operator_aside(cluster: Cluster) -> Iterator[None]:
+    """No other process's test needs the deployed operator: this one may put it aside and run one of its own."""
+    with _lock(fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _lock(kind: int) -> Iterator[None]:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "operator.lock").open("w") as lock:
+        fcntl.flock(lock, kind)
+        yield
+
+
+@pytest.fixture
+def batches(deployment: Deployment, api_client: httpx.Client, namespace: str, operator_at_work: None) -> Batches:
     """The batches of the test's namespace."""
     return Batches(deployment.cluster, namespace, api_client)
 

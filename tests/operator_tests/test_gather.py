@@ -58,11 +58,17 @@ def test_jobs_that_are_going_and_pods_that_have_done_their_work_are_not_looked_a
     going["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
     done = pod_body(SHARD, "Succeeded", name="done", state=terminated(0))
     dead = pod_body(SHARD, "Failed", name="dead", state=terminated(137, "OOMKilled"))
-    forged = pod_body(SHARD, name="forged", job="somebody-elses")
+    forged = pod_body(SHARD, "Failed", name="forged", job="somebody-elses", state=terminated(1))
     known = _known(going, job_body(SHARD), pod_body(SHARD, name="alive"), done, dead, forged)
     seen = Gatherer().observe(known, parse_batch(batch_body()), None, None)
     assert list(seen.jobs) == [SHARD]
     assert [pod.name for pod in seen.pods] == ["alive", "dead"]
+
+
+def test_a_pod_at_work_counts_though_its_job_is_not_known_any_more() -> None:
+    """Its Job may have been deleted while the operator was away."""
+    seen = Gatherer().observe(_known(pod_body(SHARD, job="gone")), parse_batch(batch_body()), None, None)
+    assert not seen.is_at_rest(SHARD)
 
 
 def test_without_a_session_nothing_was_said() -> None:

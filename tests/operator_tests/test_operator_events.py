@@ -29,8 +29,8 @@ def _after(*conditions: Condition, phase: Phase = Phase.RUNNING) -> LLMBatchStat
             status(Phase.PLANNING),
             _after(),
             [
-                Event("Normal", Reason.RUNNING, "pods ask about the items"),
                 Event("Normal", Reason.PLANNED, "40 items in 4 shards"),
+                Event("Normal", Reason.RUNNING, "pods ask about the items"),
             ],
             id="then it is asked",
         ),

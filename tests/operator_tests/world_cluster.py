@@ -4,7 +4,6 @@ As Kubernetes does it, as far as the operator can tell: podFailurePolicy, backof
 podReplacementPolicy Failed, garbage collection of pods whose Job is gone.
 """
 
-import copy
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from enum import Enum
 from llmbatch_contract.pods import Stage
 from llmbatch_operator.facts import STAGE_LABEL, BatchRef, Body
 from llmbatch_operator.kube import CallError
-from operator_tests.world_objects import NAMESPACE, WorldPod, finish, is_finished, job_conditions, pod_body
+from operator_tests.world_objects import WorldPod, copied, finish, is_finished, pod_body
 
 _START = datetime(2026, 11, 22, tzinfo=UTC)
 Notice = tuple[str, Body]
@@ -74,7 +73,7 @@ class WorldCluster:
 
     def tell(self, kind: str, type_: str, body: Body) -> None:
         """Let the watch deliver it some time."""
-        self.news[kind].append((type_, copy.deepcopy(body)))
+        self.news[kind].append((type_, copied(body)))
 
     def tell_pod(self, pod: WorldPod, type_: str = "MODIFIED") -> None:
         """Let the watch deliver a pod."""
@@ -115,7 +114,8 @@ class WorldCluster:
             raise Crash
         if fault is Fault.REFUSED:
             raise CallError(500, "the API server has a bad day")
-        answer = copy.deepcopy(action())
+        done = action()
+        answer = None if done is None else copied(done)
         if fault is Fault.CRASH_AFTER:
             raise Crash
         if fault is Fault.UNHEARD:
@@ -128,7 +128,7 @@ class WorldCluster:
         if name in self.jobs:
             return None
         self.on_job(body)
-        job = copy.deepcopy(body) | {"status": {}}
+        job = copied(body) | {"status": {}}
         job["metadata"]["uid"] = f"job-{self.next_number()}"
         self.jobs[name] = job
         self._states[job["metadata"]["uid"]] = _JobState()
@@ -155,7 +155,7 @@ class WorldCluster:
         if self.batch is None or self.batch["metadata"]["uid"] != ref.uid:
             return None
         self.on_status(self.batch.get("status"), status)
-        self.batch["status"] = copy.deepcopy(status)
+        self.batch["status"] = copied(status)
         self.tell("batch", "MODIFIED", self.batch)
         return self.batch
 
@@ -165,7 +165,7 @@ class WorldCluster:
         """One look at one Job."""
         if is_finished(job):
             return
-        before = copy.deepcopy(job["status"])
+        before = copied(job["status"])
         state, spec = self._states[job["metadata"]["uid"]], job["spec"]
         for pod in self._pods_of(job):
             if pod.is_over and not pod.is_counted:
@@ -235,6 +235,3 @@ def _policy(rules: list[Body], pod: WorldPod) -> str:
         if pod.exit_code in rule.get("onExitCodes", {}).get("values", ()):
             return str(rule["action"])
     return "Count"
-
-
-__all__ = ["NAMESPACE", "Crash", "Fault", "WorldCluster", "job_conditions"]

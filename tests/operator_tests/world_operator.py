@@ -17,7 +17,7 @@ from llmbatch_operator.reconcile import Reconciler
 from llmbatch_operator.sessions import Sessions
 from llmbatch_operator.settings import Settings, read_settings
 from operator_tests.world_cluster import Crash, WorldCluster
-from operator_tests.world_objects import NAMESPACE, WorldPod, pod_body
+from operator_tests.world_objects import NAMESPACE, WorldPod
 
 SETTINGS: Settings = read_settings({"LLMBATCH_STORE_FOLDER": str(Path("/nowhere"))})
 
@@ -137,6 +137,3 @@ def _finish(work: Awaitable[None]) -> None:
     except StopIteration:
         return
     raise AssertionError("the simulated API server answers at once")
-
-
-__all__ = ["SETTINGS", "WorldKube", "WorldOperator", "pod_body"]

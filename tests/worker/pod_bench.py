@@ -82,9 +82,9 @@ class PodBench:
         own = {
             "POD_NAME": pod,
             "JOB_COMPLETION_INDEX": "0",
-            "LLMBATCH_TOKEN": str(self.folder / "token"),
-            "LLMBATCH_INPUT_FOLDER": str(self.folder / "input"),
-            "LLMBATCH_LAST_WORDS": str(self.folder / "words"),
+            "_LLMBATCH_TOKEN": str(self.folder / "token"),
+            "_LLMBATCH_INPUT_FOLDER": str(self.folder / "input"),
+            "_LLMBATCH_LAST_WORDS": str(self.folder / "words"),
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "llmbatch_worker", stage, "--config", str(self.config), *arguments,

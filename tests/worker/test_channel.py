@@ -186,6 +186,26 @@ def test_a_token_that_is_refused_for_long_is_an_error(
     assert len(server.requests) > 1
 
 
+def test_a_refusal_after_a_long_wait_is_waited_out_like_any_other(
+    server: ObjectServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator was away for longer than refusals are borne; then it does not know the pod at once."""
+    monkeypatch.setattr(channel_module, "_REFUSED_S", 2.0)
+    server.trouble(Fault.UNAVAILABLE)
+
+    def come_back() -> None:
+        server.token = "another"
+        server.heal()
+        until(lambda: len(server.requests) > 0)
+
+    def know_the_pod() -> None:
+        server.token = TOKEN
+
+    with later(come_back, after_s=2.1), later(know_the_pod, after_s=3.0):
+        store.put("a", b"1")
+    assert server.objects["work/a"] == b"1"
+
+
 def test_a_token_that_is_not_there_yet_is_waited_for(server: ObjectServer, tmp_path: Path, store: Store) -> None:
     (tmp_path / "token").unlink()
     with later(lambda: (tmp_path / "token").write_text(TOKEN), after_s=0.2):

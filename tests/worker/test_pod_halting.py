@@ -172,7 +172,7 @@ async def test_a_pod_that_plans_ends_at_once(bench: PodBench) -> None:
 @pytest.fixture
 def halted_run(bench: PodBench, monkeypatch: pytest.MonkeyPatch) -> Callable[[Halt], Exit]:
     """The shard stage, to be run in a thread and halted by calling what a signal would call."""
-    names = {"LLMBATCH_TOKEN": "token", "LLMBATCH_INPUT_FOLDER": "input", "LLMBATCH_LAST_WORDS": "words"}
+    names = {"_LLMBATCH_TOKEN": "token", "_LLMBATCH_INPUT_FOLDER": "input", "_LLMBATCH_LAST_WORDS": "words"}
     environment = {name: str(bench.folder / path) for name, path in names.items()} | {"JOB_COMPLETION_INDEX": "0"}
     monkeypatch.setattr(running, "start_log", lambda: None)
     monkeypatch.setattr(stages, "_DRAIN_S", 0.3)

@@ -53,6 +53,8 @@ class Coordinator:
     stop: StopReason | None = None
     paused: bool = False
     report_every_s: float = 1.0
+    answered_before: int = 0
+    """Items known to be answered from before a restart: a share of failures counts once as many are heard of again."""
     _workers: dict[str, _Worker] = field(default_factory=dict)
     _backoff_until: float = float("-inf")
     _ledgers: dict[str, Ledger] = field(default_factory=dict)
@@ -118,6 +120,8 @@ class Coordinator:
 
     def _too_many_failures(self) -> StopReason | None:
         """Sums over all shards are dear, and this is asked with every report: so only when they are needed."""
+        if self.progress.answered < self.answered_before:
+            return None
         if not _are_too_many(self.progress.failed, self.progress.answered, self.policy):
             return None
         return failures_exceed_policy(self.policy, self.progress.totals())

@@ -4,10 +4,12 @@ Used by the store of pods and by their reports. It adds the pod's token, which K
 again while the coordinator is away, and turns its answers into errors. The paths are those of llmbatch_contract.wire.
 """
 
+import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -95,16 +97,18 @@ class Channel:
         What may pass (the coordinator is away, the store is full) is tried again as long as there is patience.
         """
         tries = 0
+        refusals = _Refusals()
 
         def attempt() -> Answer:
             nonlocal tries
             tries += 1
-            return replace(self.once(call), tries=tries)
+            with refusals.counted():
+                return replace(self.once(call), tries=tries)
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((StoreAwayError, StoreFullError)),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
-            stop=self._is_enough,
+            stop=lambda _: self.patience.is_over or refusals.last_s > _REFUSED_S,
             sleep=self.patience.sleep,
             before_sleep=_log_waiting,
             reraise=True,
@@ -137,11 +141,29 @@ class Channel:
     def _token(self) -> str:
         return self._token_file.read_text(encoding="ascii").strip()
 
-    def _is_enough(self, state: tenacity.RetryCallState) -> bool:
-        assert state.outcome is not None
-        is_refused = isinstance(state.outcome.exception(), _RefusedError)
-        waited_s = state.seconds_since_start or 0.0
-        return self.patience.is_over or (is_refused and waited_s > _REFUSED_S)
+
+class _Refusals:
+    """How long the token has been refused; that the coordinator was away for hours before counts for nothing."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    @property
+    def last_s(self) -> float:
+        """Seconds since the first of the refusals in a row."""
+        return 0.0 if self._since is None else time.monotonic() - self._since
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Note how the block ends."""
+        try:
+            yield
+        except _RefusedError:
+            self._since = self._since or time.monotonic()
+            raise
+        except LLMBatchError:
+            self._since = None
+            raise
 
 
 def _log_waiting(state: tenacity.RetryCallState) -> None:

@@ -43,7 +43,12 @@ class Templates:
         try:
             return self._engine.render_template(name, **item)
         except TemplateError as error:
-            raise RenderError(f"{name}: line {error.line or 1} of the template: {_reason(error)}") from error
+            reason = _reason(error) + self._missing(name, item) * (error.kind == "UndefinedError")
+            raise RenderError(f"{name}: line {error.line or 1} of the template: {reason}") from error
+
+    def _missing(self, name: str, item: Item) -> str:
+        missing = self._engine.undeclared_variables_in_template(name) - _GLOBALS - item.keys()
+        return f"; the item has no {', '.join(sorted(missing))}" if missing else ""
 
 
 def _reason(error: TemplateError) -> str:

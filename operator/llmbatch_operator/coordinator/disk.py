@@ -21,6 +21,8 @@ from llmbatch_contract.errors import StoreError, StoreFullError, StoreMissingErr
 from llmbatch_operator.coordinator.names import Area, BadNameError, ObjectExistsError, ObjectKey, is_object_name
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_SYNC_BYTES = 8 << 20
+"""No more of an object waits to get to the disk: else who sent it would wait too long for the answer."""
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -171,6 +173,7 @@ class Incoming:
         self.last: bytes | bytearray = b""
         """What `finish` writes: a small object costs one turn in a thread."""
         self._number: int | None = None
+        self._unsynced = 0
 
     def write(self, data: bytes | bytearray) -> None:
         """More of it."""
@@ -180,6 +183,10 @@ class Incoming:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._number, rest) :]
+            self._unsynced += len(data)
+            if self._unsynced >= _SYNC_BYTES:
+                os.fdatasync(self._number)
+                self._unsynced = 0
 
     def finish(self) -> None:
         """All of it is on the disk."""

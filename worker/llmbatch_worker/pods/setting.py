@@ -23,7 +23,10 @@ from llmbatch_contract.reports import StopReason
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a stage runs. The variables with LLMBATCH_ are for tests; Kubernetes sets the others."""
+    """Where a stage runs. The variables with _LLMBATCH_ are for tests; Kubernetes sets the others.
+
+    They begin with `_` as no variable does that is named after the Secret of an API key.
+    """
 
     stage: Stage
     config: Path
@@ -46,9 +49,9 @@ def read_setting(stage: Stage, config: Path, stop: str | None, environment: Mapp
         stop=stop,
         pod=environment.get(POD_NAME_VARIABLE, "pod"),
         index=environment.get("JOB_COMPLETION_INDEX", ""),
-        token_file=Path(environment.get("LLMBATCH_TOKEN", f"{TOKEN_FOLDER}/{TOKEN_NAME}")),
-        input_folder=Path(environment.get("LLMBATCH_INPUT_FOLDER", INPUT_FOLDER)),
-        last_words=Path(environment.get("LLMBATCH_LAST_WORDS", LAST_WORDS_PATH)),
+        token_file=Path(environment.get("_LLMBATCH_TOKEN", f"{TOKEN_FOLDER}/{TOKEN_NAME}")),
+        input_folder=Path(environment.get("_LLMBATCH_INPUT_FOLDER", INPUT_FOLDER)),
+        last_words=Path(environment.get("_LLMBATCH_LAST_WORDS", LAST_WORDS_PATH)),
     )
 
 
