@@ -122,9 +122,7 @@ class Cache:
         if job is None or (known := self._known.get(job.batch_uid)) is None:
             return
         if (held := known.jobs.get(job.name)) is not None and held.uid == job.uid:
-            del known.jobs[job.name]
-            self._forget_if_empty(job.batch_uid, known)
-            self._on_change(job.batch_uid)
+            self._drop_job(known, job)
 
     def put_pod(self, body: Body) -> None:
         """A pod is there or has changed."""
@@ -141,10 +139,35 @@ class Cache:
         pod = read_pod(body)
         if pod is None or (known := self._known_beside(body, pod.batch_uid)) is None:
             return
+        self._drop_pod(known, pod)
+
+    def known_uids(self) -> frozenset[str]:
+        """Of all batches, Jobs and pods."""
+        batches = [uid for uid, known in self._known.items() if known.body is not None]
+        jobs = [job.uid for known in self._known.values() for job in known.jobs.values()]
+        pods = [uid for known in self._known.values() for uid in known.pods]
+        return frozenset((*batches, *jobs, *pods))
+
+    def forget(self, gone: frozenset[str]) -> None:
+        """Drop what a list no longer has: a watch that had to begin anew does not tell what went meanwhile."""
+        for known in list(self._known.values()):
+            for pod in [p for uid, p in known.pods.items() if uid in gone]:
+                self._drop_pod(known, pod)
+            for job in [j for j in known.jobs.values() if j.uid in gone]:
+                self._drop_job(known, job)
+            if known.body is not None and known.body["metadata"]["uid"] in gone:
+                self.drop_batch(known.body)
+
+    def _drop_pod(self, known: Known, pod: PodFacts) -> None:
         self._pod_batches.pop(pod.uid, None)
         known.pods.pop(pod.uid, None)
         self._tell(known, pod if pod.is_over else replace(pod, phase="Failed"))  # as when its node is lost
         self._forget_if_empty(pod.batch_uid, known)
+
+    def _drop_job(self, known: Known, job: JobFacts) -> None:
+        del known.jobs[job.name]
+        self._forget_if_empty(job.batch_uid, known)
+        self._on_change(job.batch_uid)
 
     def _known_beside(self, body: Body, uid: str) -> Known | None:
         """The batch that an object names, if it is in the batch's namespace: anybody may name a batch in another."""

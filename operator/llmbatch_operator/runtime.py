@@ -119,16 +119,26 @@ class Runtime:
                 self.queue.add(uid)
 
     async def _tidy(self) -> None:
-        """Remove what deleted batches have left."""
+        """Now and then, forget what went unheard, and remove what deleted batches have left in the store."""
         while True:
             try:
-                there = {body["metadata"]["uid"] async for body in self._kube.list_batches()}
-                for uid in set(await self._objects.batches()) - there:
+                await self._forget_what_went()
+                for uid in await self._objects.batches():
                     if self.sessions.cache.get(uid) is None:
                         await self._objects.remove_batch(uid)
             except LLMBatchError as error:  # of the API server or of the store: a later round will do
                 logger.warning("cannot tidy up: %s", error)
             await asyncio.sleep(_TIDY_EVERY_S)
+
+    async def _forget_what_went(self) -> None:
+        cache = self.sessions.cache
+        known = cache.known_uids()
+        there = {
+            body["metadata"]["uid"]
+            for listed in (self._kube.list_batches(), self._kube.list_jobs(), self._kube.list_pods())
+            async for body in listed
+        }
+        cache.forget(known - there)
 
     def _batch_of_pod(self, namespace: str, pod: str, uid: str) -> tuple[str, str] | None:
         batch_uid = self.sessions.cache.batch_of_pod(uid)

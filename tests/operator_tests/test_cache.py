@@ -167,3 +167,18 @@ def test_jobs_and_pods_of_nobody_are_passed_over() -> None:
     told.cache.drop_job(job_body(SHARD))
     assert (told.changes, told.pods) == ([], [])
     assert told.cache.batch_of_pod("unheard of") is None
+
+
+def test_what_a_list_no_longer_has_is_forgotten_and_told() -> None:
+    told = _with_batch(job_body(SHARD))
+    told.cache.put_pod(pod_body(SHARD))
+    told.news()
+    before = told.cache.known_uids()
+    assert before == {REF.uid, job_body(SHARD)["metadata"]["uid"], pod_body(SHARD)["metadata"]["uid"]}
+    told.cache.forget(before - {REF.uid})
+    assert told.news() > 0
+    assert told.pods[-1].is_over
+    assert told.cache.known_uids() == {REF.uid}
+    told.cache.forget(before)
+    assert told.cache.get(REF.uid) is None
+    assert told.cache.known_uids() == frozenset()
