@@ -169,8 +169,8 @@ class Kube:
         try:
             return await self._call(method, path, body, content_type, accept=accept)
         except CallError as error:
-            # 409: the batch of that uid is gone, and another has its name
-            if error.status in (404, 409):
+            # 409 for a deletion: the batch of that uid is gone, and another has its name
+            if error.status == 404 or (error.status == 409 and method == "DELETE"):
                 return None
             raise
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import itertools
 import logging
 import secrets
 import time
@@ -29,6 +30,8 @@ logger = logging.getLogger("llmbatch")
 _RECONCILERS = 8
 _LOOK_EVERY_S = 1.0
 _TIDY_EVERY_S = 600.0
+_TIDY_SOON_S = 30.0
+"""After the first round: the watches begin a moment after everything was read, and do not tell what went meanwhile."""
 _AFTER_BUG_S = 30.0
 
 
@@ -120,17 +123,18 @@ class Runtime:
 
     async def _tidy(self) -> None:
         """Now and then, forget what went unheard, and remove what deleted batches have left in the store."""
-        while True:
+        for pause_s in itertools.chain((_TIDY_SOON_S,), itertools.repeat(_TIDY_EVERY_S)):
             try:
-                await self._forget_what_went()
-                for uid in await self._objects.batches():
+                there = await self._forget_what_went()
+                for uid in set(await self._objects.batches()) - there:
                     if self.sessions.cache.get(uid) is None:
                         await self._objects.remove_batch(uid)
             except LLMBatchError as error:  # of the API server or of the store: a later round will do
                 logger.warning("cannot tidy up: %s", error)
-            await asyncio.sleep(_TIDY_EVERY_S)
+            await asyncio.sleep(pause_s)
 
-    async def _forget_what_went(self) -> None:
+    async def _forget_what_went(self) -> set[str]:
+        """Let the cache know what is no longer there; uids of all that is."""
         cache = self.sessions.cache
         known = cache.known_uids()
         there = {
@@ -139,6 +143,7 @@ class Runtime:
             async for body in listed
         }
         cache.forget(known - there)
+        return there
 
     def _batch_of_pod(self, namespace: str, pod: str, uid: str) -> tuple[str, str] | None:
         batch_uid = self.sessions.cache.batch_of_pod(uid)

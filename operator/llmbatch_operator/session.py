@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.pace import Speedometer
 from llmbatch_contract.pods import FinalCounts, LastWords
-from llmbatch_contract.progress import BatchProgress, ShardProgress
+from llmbatch_contract.progress import BatchProgress, Sample, ShardProgress
 from llmbatch_contract.reports import Command, PlanFacts, Reply, Report, StopReason
 from llmbatch_contract.spec import LLMBatchSpec
+
+_MOST_SHARDS = 10_000
+_SAMPLE_CHARS = 1000
 
 
 @dataclass
@@ -95,7 +98,12 @@ class Session:
             unwritten = sum(s.unwritten_succeeded + s.unwritten_failed for s in report.shards)
             told = known is not None and self.paused_since is not None and known.at >= self.paused_since
             self._speakers[report.worker] = _Speaker(now, report.in_flight, unwritten, told)
-        return self.coordinator.reply(report, now)
+        plausible = [_bounded(s) for s in report.shards if s.shard < self._most_shards]
+        return self.coordinator.reply(report.model_copy(update={"shards": plausible}), now)
+
+    @property
+    def _most_shards(self) -> int:
+        return min(self.plan.shards, _MOST_SHARDS) if self.plan is not None else _MOST_SHARDS
 
     def heard_last_words(self, worker: str, words: LastWords) -> None:
         """A pod has ended."""
@@ -125,6 +133,17 @@ class Session:
     def workers(self) -> int:
         """Workers that talk."""
         return len(self._speakers)
+
+
+def _bounded(progress: ShardProgress) -> ShardProgress:
+    """A pod runs whatever image its batch names: what it says shall not fill the operator's memory."""
+    if all(len(s.message) <= _SAMPLE_CHARS and len(s.item_id) <= _SAMPLE_CHARS for s in progress.samples.values()):
+        return progress
+    cut = {
+        category: Sample(item_id=s.item_id[:_SAMPLE_CHARS], message=s.message[:_SAMPLE_CHARS])
+        for category, s in progress.samples.items()
+    }
+    return progress.model_copy(update={"samples": cut})
 
 
 def _settled(progress: ShardProgress) -> ShardProgress:

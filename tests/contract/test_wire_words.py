@@ -31,10 +31,10 @@ def test_an_object_of_a_batch_has_a_name_that_kubernetes_takes(what: str, batch:
 @pytest.mark.parametrize(
     ("batch", "name"),
     [
-        pytest.param("tickets", "tickets-3f2a1-shards", id="a short one is kept"),
-        pytest.param("a" * 63, f"{'a' * 44}-3f2a1-shards", id="a long one is cut"),
-        pytest.param(f"{'a' * 43}-b", f"{'a' * 43}-3f2a1-shards", id="no two hyphens where it is cut"),
-        pytest.param(f"{'a' * 43}.b", f"{'a' * 43}-3f2a1-shards", id="no dot where it is cut"),
+        pytest.param("tickets", "tickets-3f2a1c9e-shards", id="a short one is kept"),
+        pytest.param("a" * 63, f"{'a' * 41}-3f2a1c9e-shards", id="a long one is cut"),
+        pytest.param(f"{'a' * 40}-b", f"{'a' * 40}-3f2a1c9e-shards", id="no two hyphens where it is cut"),
+        pytest.param(f"{'a' * 40}.b", f"{'a' * 40}-3f2a1c9e-shards", id="no dot where it is cut"),
     ],
 )
 def test_the_name_of_an_object_begins_with_that_of_its_batch(batch: str, name: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from e2e.deployed import Batches, Deployment, SimulatorPod, batch
+from llmbatch_contract.pods import POD_NAME_VARIABLE
 from llmbatch_contract.status import Phase
 
 pytest_plugins = ["cluster_fixture", "e2e.deployed"]
@@ -49,7 +50,7 @@ def kill(batches: Batches, pod: str) -> None:
         return
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"POD_NAME={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            if f"{POD_NAME_VARIABLE}={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
                 os.kill(int(process.name), signal.SIGKILL)
                 return
     raise ProcessLookupError(f"no process of pod {pod} on this machine")

@@ -22,7 +22,7 @@ def job_body(stage: Stage, status: Body | None = None, **spec: Any) -> Body:
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": f"triage-3f2a1-{stage}",
+            "name": f"triage-3f2a1c00-{stage}",
             "namespace": REF.namespace,
             "uid": f"job-{stage}",
             "labels": _labels(stage),
@@ -44,11 +44,11 @@ def pod_body(
     **metadata: Any,
 ) -> Body:
     """A pod of that Job; `state` is that of its container."""
-    name = name or f"triage-3f2a1-{stage}-0-x7k2p"
+    name = name or f"triage-3f2a1c00-{stage}-0-x7k2p"
     status: Body = {"phase": phase, "conditions": conditions or []}
     if state is not None:
         status["containerStatuses"] = [{"name": CONTAINER, "ready": False, "restartCount": 0, "state": state}]
-    owner = _owner("batch/v1", "Job", f"triage-3f2a1-{stage}", job or f"job-{stage}")
+    owner = _owner("batch/v1", "Job", f"triage-3f2a1c00-{stage}", job or f"job-{stage}")
     base = {
         "name": name,
         "namespace": REF.namespace,

@@ -45,7 +45,7 @@ _FINALIZE_IT = CreateJob(FINALIZE, stop=_REASON)
 
 
 def _end(stage: str) -> SetSuspend:
-    return SetSuspend(f"triage-3f2a1-{'shards' if stage == SHARD else stage}", True)
+    return SetSuspend(f"triage-3f2a1c00-{'shards' if stage == SHARD else stage}", True)
 
 
 _HALTING = [

@@ -193,9 +193,9 @@ def test_a_job_that_is_found_suspended_goes_on(jobs: list[JobFacts], talk: Talk)
 @pytest.mark.parametrize(
     ("wanted", "has", "actions"),
     [
-        pytest.param(2, 4, [SetParallelism("triage-3f2a1-shards", 2)], id="fewer pods"),
-        pytest.param(4, 2, [SetParallelism("triage-3f2a1-shards", 4)], id="more pods"),
-        pytest.param(9, 2, [SetParallelism("triage-3f2a1-shards", 4)], id="never more than shards"),
+        pytest.param(2, 4, [SetParallelism("triage-3f2a1c00-shards", 2)], id="fewer pods"),
+        pytest.param(4, 2, [SetParallelism("triage-3f2a1c00-shards", 4)], id="more pods"),
+        pytest.param(9, 2, [SetParallelism("triage-3f2a1c00-shards", 4)], id="never more than shards"),
         pytest.param(9, 4, [], id="nothing to change"),
     ],
 )

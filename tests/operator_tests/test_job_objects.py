@@ -85,7 +85,7 @@ def test_only_pods_that_may_plan_read_the_config_map_of_the_input(stage: Stage, 
 @pytest.mark.parametrize("stage", Stage)
 def test_inline_items_need_no_config_map_but_the_batchs_own(stage: Stage) -> None:
     sources = [v["configMap"] for v in _pod(stage, manifest(input=INLINE))["volumes"] if "configMap" in v]
-    assert sources == [{"name": "triage-3f2a1-config"}]
+    assert sources == [{"name": "triage-3f2a1c00-config"}]
 
 
 @pytest.mark.parametrize("stage", Stage)

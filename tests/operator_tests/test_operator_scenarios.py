@@ -151,7 +151,7 @@ def test_an_end_of_which_the_operator_has_not_heard_stays_and_everything_is_put_
     world.cluster.faults.append(Fault.UNHEARD)
     world.run_to_the_end()
     completed = world.status.completion_time
-    world.cluster.delete_job("triage-3f2a1-finalize")
+    world.cluster.delete_job("triage-3f2a1c00-finalize")
     for _ in range(20):
         world.second()
     assert world.status.completion_time == completed
@@ -174,7 +174,7 @@ def test_outputs_are_not_written_while_a_pod_of_a_deleted_job_is_still_ending() 
     world = World(sizes=(20, 20))
     world.until(Phase.RUNNING)
     world.seconds(3)
-    world.cluster.delete_job("triage-3f2a1-shards")
+    world.cluster.delete_job("triage-3f2a1c00-shards")
     world.cluster.edit(cancel=True)
     world.operator.restart()
     [world.operator.look() for _ in range(3)]

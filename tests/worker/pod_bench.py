@@ -20,7 +20,7 @@ from builders import Document, batch
 from engine.local_run import FAST_RETRY, Ended, Process, environment
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
-from llmbatch_contract.pods import OUTPUT_URI, WORK_URI, LastWords, PodConfig
+from llmbatch_contract.pods import OUTPUT_URI, POD_NAME_VARIABLE, WORK_URI, LastWords, PodConfig
 from llmbatch_contract.wire import OBJECTS, REPORT
 from llmbatch_worker.channel import Channel
 from llmbatch_worker.planning.marks import pod_shard_size
@@ -80,7 +80,7 @@ class PodBench:
         """A pod; killed at the end of the block if it still runs."""
         (self.folder / "words").unlink(missing_ok=True)
         own = {
-            "POD_NAME": pod,
+            POD_NAME_VARIABLE: pod,
             "JOB_COMPLETION_INDEX": "0",
             "_LLMBATCH_TOKEN": str(self.folder / "token"),
             "_LLMBATCH_INPUT_FOLDER": str(self.folder / "input"),

@@ -66,7 +66,5 @@ class Worker(SpecModel):
     service_account_name: str | None = Field(
         default=None, min_length=1, max_length=253, description="Service account of the pods. Unset: `default`."
     )
-    labels: dict[str, str] = Field(
-        default_factory=dict, description="Labels on Jobs and pods, as `kueue.x-k8s.io/queue-name`."
-    )
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels on Jobs and pods.")
     annotations: dict[str, str] = Field(default_factory=dict, description="Annotations on pods.")

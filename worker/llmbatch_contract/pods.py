@@ -26,8 +26,8 @@ TOKEN_FOLDER = "/var/run/secrets/llmbatch"
 TOKEN_NAME = "token"
 AUDIENCE = "llmbatch-coordinator"
 """Of the projected service account token that a pod shows to the coordinator."""
-POD_NAME_VARIABLE = "POD_NAME"
-"""Environment variable with the pod's name; its host name is another one."""
+POD_NAME_VARIABLE = "_LLMBATCH_POD_NAME"
+"""Environment variable with the pod's name (its host name is another one). No Secret's key has such a name."""
 LAST_WORDS_PATH = "/dev/termination-log"
 LAST_WORDS_BYTES = 4096
 

@@ -30,12 +30,12 @@ RESULTS_KEY = "results-key"
 
 
 def object_name(batch: str, uid: str, what: str) -> str:
-    """Name of an object that belongs to a batch, as in `tickets-3f2a1-shards`: at most 63 characters.
+    """Name of an object that belongs to a batch, as in `tickets-3f2a1b7c-shards`: at most 63 characters.
 
     A part of the uid keeps it apart from what a deleted batch of the same name may have left for a moment. There are
     no dots in it: pods of a Job get host names made of its name.
     """
-    return f"{batch[:44].replace('.', '-').rstrip('-')}-{uid[:5]}-{what}"
+    return f"{batch[:41].replace('.', '-').rstrip('-')}-{uid[:8]}-{what}"
 
 
 def results_secret(batch: str, uid: str) -> str:

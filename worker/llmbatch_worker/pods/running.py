@@ -47,7 +47,7 @@ def run_stage(setting: Setting, halt: Halt) -> Exit:
     except Exception as error:  # noqa: BLE001  # the operator shall learn of a fault in this program, too
         code = Exit.FAILED
         notes.error = PodError(kind="LLMBatchError", message=f"a fault in llmbatch: {type(error).__name__}")
-        traceback.print_exc()
+        traceback.print_tb(error.__traceback__)  # the error's own text may quote an item
     leave(notes.as_words(setting.stage), setting.last_words)
     return code
 
