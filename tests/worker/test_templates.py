@@ -41,8 +41,8 @@ def test_a_template_that_is_none_is_refused_with_its_place(source: str) -> None:
 
 
 def test_a_missing_field_is_named_with_the_line() -> None:
-    with pytest.raises(RenderError, match="line 2"):
-        _render("a\n{{ missing }}", a=1)
+    with pytest.raises(RenderError, match=r"line 2 .*; the item has no missing"):
+        _render("a\n{{ a }} {{ missing | upper }}", a=1)
 
 
 def test_a_template_that_never_ends_is_stopped() -> None:
