@@ -7,6 +7,7 @@ from llmbatch_contract.status import Reason
 from llmbatch_operator.facts import PodFacts
 from llmbatch_operator.observed import Fact, Observed
 
+_MANY_FAILED = 2
 _WORKING = (Stage.PLAN, Stage.SHARD, Stage.RUN, Stage.FINALIZE)
 
 
@@ -56,8 +57,23 @@ def _input_is_missing(o: Observed) -> Fact | None:
         has_one_at_work = any(p.phase == "Running" for p in o.pods_of(stage))
         if job is None or job.is_finished or has_one_at_work or error is None or error.kind != "InputMissingError":
             continue
-        return Fact(True, Reason.INPUT_MISSING, error.message)
+        return Fact(True, Reason.INPUT_MISSING, f"{error.message}; the batch goes on by itself when it is there")
     return None
+
+
+def _pods_keep_failing(o: Observed) -> Fact | None:
+    """One that has failed is replaced, and nobody needs to know; where none has succeeded yet, two are worth a word."""
+    failed = [p for p in o.pods if p.phase == "Failed" and p.ended_by is not None and _has_done_nothing(o, p.stage)]
+    if len(failed) < _MANY_FAILED or any(p.phase == "Running" for p in o.pods_of(*_WORKING)):
+        return None
+    words = failed[-1].last_words
+    said = words.error.message if words is not None and words.error is not None else failed[-1].ended_by
+    return Fact(True, Reason.PODS_FAIL, f"{len(failed)} pods have failed, Kubernetes tries again; the last: {said}")
+
+
+def _has_done_nothing(o: Observed, stage: Stage) -> bool:
+    job = o.jobs.get(stage)
+    return job is not None and not job.is_finished and not job.is_suspended and job.succeeded == 0
 
 
 def _stuck(o: Observed) -> list[PodFacts]:
@@ -73,4 +89,5 @@ _CHECKS: tuple[Callable[[Observed], Fact | None], ...] = (
     _image_cannot_be_pulled,
     _pods_find_no_node,
     _input_is_missing,  # the Job tries again, ever more slowly
+    _pods_keep_failing,
 )

@@ -142,7 +142,7 @@ def _pod_spec(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Setti
     }
     optional = {
         "serviceAccountName": worker.service_account_name,
-        "nodeSelector": worker.node_selector,
+        "nodeSelector": {} if _ends_early(create) else worker.node_selector,
         "tolerations": worker.tolerations,
         "imagePullSecrets": [{"name": name} for name in worker.image_pull_secrets],
     }
@@ -151,7 +151,8 @@ def _pod_spec(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Setti
 
 def _container(batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
     worker, stage = batch.spec.worker, create.stage
-    resources = worker.resources.dump() if worker.resources is not None else _DEFAULT_RESOURCES
+    own = worker.resources is not None and not _ends_early(create)
+    resources = worker.resources.dump() if own and worker.resources is not None else _DEFAULT_RESOURCES
     mounts = [
         {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
         {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True},
@@ -165,7 +166,7 @@ def _container(batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
         args += ["--stop", create.stop.dump_json().decode().replace("$", "$$")]
     return {
         "name": CONTAINER,
-        "image": worker.image or settings.worker_image,
+        "image": settings.worker_image if _ends_early(create) else worker.image or settings.worker_image,
         "imagePullPolicy": settings.image_pull_policy,
         "args": args,
         "env": _environment(batch, stage),
@@ -202,6 +203,11 @@ def _volumes(ref: BatchRef, batch: LLMBatch, stage: Stage) -> list[Body]:
         items = [{"key": source.key, "path": source.key}]
         volumes.append({"name": "input", "configMap": {"name": source.name, "optional": True, "items": items}})
     return volumes
+
+
+def _ends_early(create: CreateJob) -> bool:
+    """A batch whose pods could not work, for their image, node or memory, shall come to its end all the same."""
+    return create.stop is not None
 
 
 def _reads_config_map(batch: LLMBatch, stage: Stage) -> bool:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from llmbatch_contract.categories import Category
 from llmbatch_contract.latency import percentile_ms
 from llmbatch_contract.pods import ErrorCount, FinalCounts, Stage
 from llmbatch_contract.progress import Totals
@@ -162,8 +163,13 @@ def _final_counts(final: FinalCounts, spec: LLMBatchSpec | None) -> dict[str, ob
         "usage": _tokens(final.usage),
         "cost": _cost(final.usage, spec, None),
         "latency": _latency(final.latency_ms),
-        "errors": [_tally(e) for e in final.errors[:_MOST_ERRORS]],
+        "errors": [_tally(e) for e in sorted(final.errors, key=_is_a_consequence)[:_MOST_ERRORS]],
     }
+
+
+def _is_a_consequence(error: ErrorCount) -> bool:
+    """Items that nobody asked about any more: there are many, and they explain nothing."""
+    return error.category in (Category.CANCELLED, Category.DEADLINE)
 
 
 def _with_running(items: ItemCounts, total: int, in_flight: int) -> ItemCounts:

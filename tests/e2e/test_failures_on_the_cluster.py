@@ -219,14 +219,22 @@ def test_a_worker_reaches_nothing_but_its_own_batch(
     batches.cluster.wait_until("no pod asks any more", lambda: not batches.pods(name))
 
 
-def test_a_batch_whose_pods_keep_dying_fails_and_says_so(batches: Batches, simulator: SimulatorPod) -> None:
+def test_a_batch_whose_pods_keep_dying_says_so_and_can_be_cancelled(batches: Batches, simulator: SimulatorPod) -> None:
     tiny = {"resources": {"limits": {"memory": "16Mi"}}}
     name = batches.apply(batch(simulator.url, 2, worker=tiny))
-    blocked = batches.cluster.wait_until("a pod has died", lambda: [p for p in batches.pods(name) if _ended(p)])
-    assert blocked
+    blocked = batches.wait_condition(name, "Blocked", reason="PodsFail")
+    assert "exit code" in blocked["message"]
     batches.patch(name, cancel=True)
-    status = batches.wait_phase(name, Phase.CANCELLED, Phase.FAILED, timeout_s=120)
-    assert status["phase"] == "Cancelled"
+    batches.wait_phase(name, Phase.CANCELLED)
+    assert [line["error"]["category"] for line in batches.errors(name)] == ["cancelled"] * 2
+
+
+def test_a_batch_without_an_image_can_be_cancelled(batches: Batches, simulator: SimulatorPod) -> None:
+    name = batches.apply(batch(simulator.url, 2, worker={"image": "llmbatch-worker:there-is-none"}))
+    batches.wait_condition(name, "Blocked", reason="ImagePullFailed")
+    batches.patch(name, cancel=True)
+    batches.wait_phase(name, Phase.CANCELLED)
+    assert len(batches.errors(name)) == 2
 
 
 def _ended(pod: dict[str, Any]) -> dict[str, Any]:

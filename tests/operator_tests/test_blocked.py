@@ -31,6 +31,27 @@ def _waiting(waiting: Waiting | None = None, **facts: object) -> PodFacts:
     return pod(SHARD, "Pending", waiting=waiting, **facts)
 
 
+def _killed(name: str) -> PodFacts:
+    return pod(SHARD, "Failed", name=name, ended_by="OOMKilled, exit code 137")
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(batch(jobs=[job(SHARD)], pods=[_killed("shards-0"), _waiting()]), id="it is replaced"),
+        pytest.param(
+            batch(jobs=[job(SHARD, succeeded=1)], pods=[_killed("shards-0"), _killed("shards-1")]), id="others succeed"
+        ),
+        pytest.param(
+            batch(jobs=[job(SHARD)], pods=[_killed("shards-0"), _killed("shards-1"), pod(SHARD, name="shards-2")]),
+            id="another works",
+        ),
+    ],
+)
+def test_a_pod_that_has_failed_now_and_then_blocks_nothing(seen: Observed) -> None:
+    assert what_blocks(seen) is None
+
+
 @pytest.mark.parametrize(
     ("seen", "reason", "message"),
     [
@@ -65,10 +86,16 @@ def _waiting(waiting: Waiting | None = None, **facts: object) -> PodFacts:
             pytest.param(
                 batch(jobs=[job(stage, active=0)], pods=[failed_pod(stage, "InputMissingError", "no such ConfigMap")]),
                 Reason.INPUT_MISSING,
-                "no such ConfigMap",
+                "no such ConfigMap; the batch goes on by itself when it is there",
                 id=f"no input, says the {stage} pod",
             )
             for stage in (PLAN, RUN, FINALIZE)
+        ),
+        pytest.param(
+            batch(jobs=[job(SHARD)], pods=[_killed("shards-0"), _killed("shards-1"), _waiting()]),
+            Reason.PODS_FAIL,
+            "2 pods have failed, Kubernetes tries again; the last: OOMKilled, exit code 137",
+            id="pods that die at once",
         ),
     ],
 )

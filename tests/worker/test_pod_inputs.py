@@ -128,8 +128,7 @@ def test_a_key_that_is_not_there_may_yet_come(tmp_path: Path, stores: PodStores,
     with pytest.raises(InputMissingError) as caught:
         open_source(_config_map(key), stores)
     assert str(caught.value) == (
-        f"ConfigMap tickets has no key {key}, or there is no such ConfigMap in the namespace; "
-        "create it, the batch goes on by itself"
+        f"ConfigMap tickets has no key {key}, or there is no such ConfigMap in the namespace; create it"
     )
 
 
@@ -198,8 +197,7 @@ def test_a_batch_without_dead_letters_yet_is_waited_for(tmp_path: Path, stores: 
     with pytest.raises(InputMissingError) as caught:
         _plan(tmp_path, stores, _letters_of())
     assert str(caught.value) == (
-        "batch triage has no errors.jsonl yet, or there is no such batch in the namespace; "
-        "once it has finished, this batch goes on by itself"
+        "batch triage has no errors.jsonl yet, or there is no such batch in the namespace; let it finish"
     )
 
 

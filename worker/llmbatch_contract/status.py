@@ -91,6 +91,8 @@ class Reason(StrEnum):
     """The worker's image cannot be pulled."""
     UNSCHEDULABLE = "Unschedulable"
     """No node has room for the pods, or none fits them."""
+    PODS_FAIL = "PodsFail"
+    """Pods fail again and again; the message says how the last one ended. Kubernetes tries some more."""
     REFUSED = "Refused"
     """The API server refuses a Job or another object of the batch: a quota, a policy, a field that no pod may have."""
     STORE_FULL = "StoreFull"

@@ -23,8 +23,7 @@ def items_of(letters: DeadLettersOf, stores: Stores) -> Iterator[bytes]:
         info = store.info(name)
     except InputMissingError as error:
         raise InputMissingError(
-            f"batch {letters.name} has no errors.jsonl yet, or there is no such batch in the namespace; "
-            "once it has finished, this batch goes on by itself"
+            f"batch {letters.name} has no errors.jsonl yet, or there is no such batch in the namespace; let it finish"
         ) from error
     lines = lines_of(store.blocks(name, 0, info.size, info.etag), name_of(letters))
     for number, line in enumerate(lines, 1):

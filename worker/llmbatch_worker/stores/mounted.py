@@ -41,8 +41,7 @@ class MountedConfigMap:
             return (self._folder / name).read_bytes()
         except FileNotFoundError as error:
             raise InputMissingError(
-                f"ConfigMap {self._name} has no key {name}, or there is no such ConfigMap in the namespace; "
-                "create it, the batch goes on by itself"
+                f"ConfigMap {self._name} has no key {name}, or there is no such ConfigMap in the namespace; create it"
             ) from error
         except OSError as error:
             raise StoreError(f"cannot read {self.where(name)}: {error.strerror}") from error
