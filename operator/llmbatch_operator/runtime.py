@@ -27,7 +27,7 @@ from llmbatch_operator.workqueue import WorkQueue
 
 logger = logging.getLogger("llmbatch")
 
-_RECONCILERS = 8
+_RECONCILERS = 32
 _LOOK_EVERY_S = 1.0
 _TIDY_EVERY_S = 600.0
 _TIDY_SOON_S = 30.0
