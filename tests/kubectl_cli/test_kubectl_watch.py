@@ -12,6 +12,10 @@ import pytest
 
 from kubectl_cli.batch_documents import Document, condition, status
 from kubectl_cli.shop import Shop
+from llmbatch_cli.kubectl import watching as watching_module
+from llmbatch_cli.kubectl.kubectl import Kubectl
+from llmbatch_cli.kubectl.watching import changes
+from llmbatch_contract.errors import BatchNotFoundError
 
 pytest_plugins = ["cluster_fixture", "kubectl_cli.shop"]
 
@@ -118,6 +122,19 @@ def test_a_batch_that_is_deleted_ends_the_watch(shop: Shop, tmp_path: Path) -> N
         shop.cluster.kubectl("delete", "llmb", "tickets", "-n", shop.namespace)
         assert watch.code() == 1
     assert watch.printed.splitlines()[-1] == "error: batch tickets was deleted"
+
+
+def test_a_batch_that_is_deleted_before_its_watch_begins_is_noticed_at_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.create(RUNNING)
+    reached = Kubectl(shop.namespace, kubeconfig=str(shop.cluster.kubeconfig))
+    with contextlib.closing(changes(reached, "tickets", lambda error: pytest.fail(str(error)))) as seen:
+        assert next(seen).phase == "Running"
+        shop.cluster.kubectl("delete", "llmb", "tickets", "-n", shop.namespace)
+        monkeypatch.setattr(watching_module, "get_batch", lambda *_: pytest.fail("the watch did not tell it"))
+        with pytest.raises(BatchNotFoundError, match="tickets was deleted"):
+            next(seen)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

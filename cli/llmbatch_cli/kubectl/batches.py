@@ -108,6 +108,8 @@ class Batch:
     name: str
     namespace: str
     uid: str
+    resource_version: str
+    """Which state of it this is."""
     created_at: datetime | None
     phase: str
     conditions: tuple[Condition, ...]
@@ -146,6 +148,7 @@ def read_batch(document: dict[str, Any]) -> Batch:
         name=metadata.text("name"),
         namespace=metadata.text("namespace"),
         uid=metadata.text("uid"),
+        resource_version=metadata.text("resourceVersion"),
         created_at=metadata.time("creationTimestamp"),
         phase=status.text("phase", NOT_SEEN),
         conditions=tuple(_condition(c) for c in status.parts("conditions") if c.text("status") == "True"),

@@ -18,7 +18,9 @@ from llmbatch_contract.errors import ClusterAwayError, ClusterError
 
 BATCHES = "llmbatches.llmbatch.dev"
 """The resource, in full: another group may have the same short name."""
-"""On the Jobs and pods of a batch: its name."""
+
+API = "/apis/llmbatch.dev/v1alpha1"
+"""Where the API server has it."""
 
 
 @dataclass(frozen=True)

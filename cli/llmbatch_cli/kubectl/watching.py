@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
+from urllib.parse import urlencode
 
 from llmbatch_cli.kubectl.batches import Batch, read_batch
 from llmbatch_cli.kubectl.json_stream import JsonStream
-from llmbatch_cli.kubectl.kubectl import BATCHES, Kubectl
+from llmbatch_cli.kubectl.kubectl import API, BATCHES, Kubectl
 from llmbatch_contract.errors import BatchNotFoundError, ClusterAwayError
 
 _WATCH_S = 60
@@ -35,7 +36,8 @@ def changes(kubectl: Kubectl, name: str, on_away: OnAway) -> Generator[Batch]:
     uid, is_away = "", False
     while True:
         try:
-            for batch in itertools.chain([get_batch(kubectl, name)], _one_watch(kubectl, name)):
+            now = get_batch(kubectl, name)
+            for batch in itertools.chain([now], _one_watch(kubectl, now)):
                 if uid not in ("", batch.uid):
                     raise _deleted(name)
                 uid, is_away = batch.uid, False
@@ -59,14 +61,17 @@ def until(kubectl: Kubectl, name: str, is_enough: Callable[[Batch], bool], on_aw
         return next(batch for batch in seen if is_enough(batch))
 
 
-def _one_watch(kubectl: Kubectl, name: str) -> Iterator[Batch]:
-    # Of a watch that is asked for by name, kubectl swallows the first event, and so a change that comes as it begins.
-    one = ("get", BATCHES, f"--field-selector=metadata.name={name}", f"--request-timeout={_WATCH_S}s")
+def _one_watch(kubectl: Kubectl, since: Batch) -> Iterator[Batch]:
+    # `kubectl get --watch` lists anew before it watches: a deletion in between is never told. This one begins where the
+    # batch was read.
+    wanted = {"watch": "1", "fieldSelector": f"metadata.name={since.name}", "resourceVersion": since.resource_version}
+    query = urlencode(wanted | {"timeoutSeconds": str(_WATCH_S)})
+    url = f"{API}/namespaces/{since.namespace}/llmbatches?{query}"
     documents = JsonStream()
-    with kubectl.stream(*one, "--watch", "--output-watch-events", "-o", "json") as stdout:
+    with kubectl.stream("get", "--raw", url, f"--request-timeout={_WATCH_S}s") as stdout:
         while data := stdout.read(_BLOCK):
             for event in documents.feed(data):
-                yield from _batch_of(event, name)
+                yield from _batch_of(event, since.name)
 
 
 def _batch_of(event: dict[str, Any], name: str) -> Iterator[Batch]:
