@@ -1,6 +1,7 @@
 """aiohttp's server and connection, set up for many small requests of clients that are not all to be trusted."""
 
 import asyncio
+from asyncio import sslproto
 from typing import Any
 
 from aiohttp import web
@@ -12,10 +13,16 @@ _OPTIONS: dict[str, Any] = {
     "auto_decompress": False,
 }
 _FIRST_REQUEST_S = 30
+_READ_AT_ONCE = 32 << 10
 
 
 class HttpServer(web.Server):
     """Makes the connections; the largest body that is read whole is aiohttp's, 1 MiB."""
+
+    def __init__(self, handler: Any) -> None:
+        super().__init__(handler)
+        # asyncio keeps 256 KiB for each TLS connection to read into: of thousands of workers, half a gigabyte.
+        sslproto.SSLProtocol.max_size = _READ_AT_ONCE
 
     def __call__(self) -> web.RequestHandler:
         """A connection."""
