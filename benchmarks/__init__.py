@@ -1,10 +1,11 @@
 """Benchmarks of the engine: `python -m benchmarks [NAME...]`, from the root of the repository.
 
-throughput.py  memory.py  planning.py  limits.py  finalize.py   one benchmark each: sizes in, a Section out
+throughput.py  telemetry.py  memory.py  planning.py  limits.py  finalize.py   one each: sizes in, a Section out
 inside/        what is measured, run in processes of its own by child.py
 processes.py   starts, pins, watches and ends processes       workload.py  inputs and manifests
 rounds.py      A B A B …, median and range (pure)             tables.py    Markdown tables (pure)
 page.py        the sections of docs/benchmarks.md             machine.py   what it ran on
+collector.py   takes telemetry, and does nothing with it
 
 operator_load.py, with load/, is about the operator; it needs a cluster, which on_cluster.py finds.
 """

@@ -11,7 +11,17 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import api_calls, finalize, latency_on_cluster, limits, memory, operator_load, planning, throughput
+from benchmarks import (
+    api_calls,
+    finalize,
+    latency_on_cluster,
+    limits,
+    memory,
+    operator_load,
+    planning,
+    telemetry,
+    throughput,
+)
 from benchmarks.machine import ran_on
 from benchmarks.on_cluster import HOW_TO_GET_ONE, find_cluster
 from benchmarks.page import PAGE, write_section
@@ -20,6 +30,7 @@ from benchmarks.tables import Section
 
 BENCHMARKS: dict[str, Callable[[Sizes], Section]] = {
     "throughput": throughput.measure,
+    "telemetry": telemetry.measure,
     "memory": memory.measure,
     "planning": planning.measure,
     "limits": limits.measure,

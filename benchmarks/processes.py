@@ -138,6 +138,17 @@ def simulator(*options: str) -> Iterator[SimulatorProcess]:
         yield SimulatorProcess(said.split()[-1], started.pid)
 
 
+@contextlib.contextmanager
+def collector() -> Iterator[str]:
+    """A collector that takes all telemetry; its URL. On the simulator's core."""
+    with process(["-m", "benchmarks.collector"], simulator_core()) as started:
+        assert started.stdout is not None
+        said = started.stdout.readline()
+        if "listening on " not in said:
+            raise RuntimeError(f"the collector did not start: {said!r}")
+        yield said.split()[-1]
+
+
 def cpu_s(pid: int) -> float:
     """CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -10,6 +10,8 @@ class Sizes:
     repeats: int
     throughput_items: int
     latencies_ms: tuple[int, ...]
+    telemetry_items: int
+    telemetry_repeats: int
     memory_items: int
     memory_few_items: int
     planning_items: int
@@ -28,6 +30,8 @@ FULL = Sizes(
     repeats=3,
     throughput_items=6_000,
     latencies_ms=(0, 10),
+    telemetry_items=60_000,
+    telemetry_repeats=5,
     memory_items=1_000_000,
     memory_few_items=10_000,
     planning_items=100_000,
@@ -45,6 +49,8 @@ QUICK = Sizes(
     repeats=3,
     throughput_items=1_000,
     latencies_ms=(0,),
+    telemetry_items=5_000,
+    telemetry_repeats=3,
     memory_items=50_000,
     memory_few_items=10_000,
     planning_items=20_000,
@@ -62,6 +68,8 @@ SMALLEST = Sizes(
     repeats=1,
     throughput_items=64,
     latencies_ms=(0,),
+    telemetry_items=64,
+    telemetry_repeats=1,
     memory_items=40,
     memory_few_items=20,
     planning_items=200,

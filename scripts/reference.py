@@ -30,6 +30,8 @@ from reference_words import (
     INTRO,
     LETTER_FIELDS,
     RECORDS,
+    REPORT,
+    REPORT_FIELDS,
     RESULT_FIELDS,
     STATUS,
     SUMMARY,
@@ -198,6 +200,8 @@ def record_sections() -> Iterator[str]:
         yield record_table(record.__annotations__, words)
     yield SUMMARY
     yield words_table(SUMMARY_FIELDS)
+    yield REPORT
+    yield words_table(REPORT_FIELDS)
 
 
 def record_table(known: Mapping[str, object], words: Mapping[str, str]) -> str:

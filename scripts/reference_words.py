@@ -40,7 +40,7 @@ Every item of the input ends in exactly one of the results and the errors. Both 
   with `custom_id`, `response` and `error`.
 
 With `jsonl` and `csv`, failed items are in `errors.jsonl` with the fields below. `summary.json` says what came
-of it all.
+of it all, `report.json` has what a page about the batch needs besides.
 """
 
 RESULT_FIELDS = {
@@ -52,6 +52,8 @@ RESULT_FIELDS = {
     "usage": "Tokens: `input_tokens`, `output_tokens`, `total_tokens`; `cached_tokens` and `reasoning_tokens` if any.",
     "attempts": "Requests that the item took.",
     "latency_ms": "Milliseconds that the last of them took.",
+    "completed_at": "When the answer came.",
+    "trace_id": "Trace of the batch; the item's span in it has its id as `llmbatch.item.id`.",
     "input": "The item, only with `includeInput`.",
     "response": "Status, request id and body of the answer, only with format `openai`.",
 }
@@ -63,6 +65,7 @@ LETTER_FIELDS = {
     "attempts": "Requests that the item took; 0 if it was never sent.",
     "first_attempt_at": "When it was sent first; null if never.",
     "failed_at": "When it was given up.",
+    "trace_id": "As in the results.",
     "usage": "Tokens of an answer that was not accepted, if there was one.",
     "latency_ms": "Milliseconds that the last request took, if there was one.",
     "response": "Status, request id and body of the last answer, only with format `openai`.",
@@ -82,9 +85,11 @@ SUMMARY_FIELDS = {
     "name": "Name of the batch.",
     "namespace": "Namespace of the batch.",
     "uid": "Identity of the run; the idempotency keys of its requests derive from it.",
+    "trace_id": "Trace of the batch: its own, or the caller's.",
     "phase": "`Succeeded`, `CompletedWithErrors` or `Failed`.",
     "reason": "Why the batch stopped before its end: `category` and `message`; null where it did not.",
     "items": "`total`, and how many of them are `succeeded`, `failed` and `cancelled`. These three add up to `total`.",
+    "attempts": "Requests about all items, failed ones included.",
     "retries": "Requests beyond the first of each item.",
     "resent_items": "Items that may have been sent twice because a process died.",
     "usage": "Tokens of all answers, as in the results.",
@@ -98,6 +103,32 @@ SUMMARY_FIELDS = {
     "output": "For results and errors: `uri`, `records`, `bytes` and `sha256`.",
     "configuration": "The manifest's spec, without inline items.",
     "versions": "Versions of llmbatch and Python.",
+}
+
+REPORT = """\
+### `report.json`: numbers for a page
+
+What `kubectl llmbatch report` and `llmbatch run --report` show beside the summary. Its size does not grow with the
+number of items: under 1 MB, mostly under 100 KB. Lists of `timeline` have a value for each of at most 300 equal
+stretches of time; an item counts when it ends. Percentiles are those of at most 75 stretches.
+"""
+
+REPORT_FIELDS = {
+    "version": "Of this form: 1.",
+    "uid": "Identity of the run, as in the summary.",
+    "limits": "The endpoint's `limits`.",
+    "timeline": "`started_at`, `bucket_seconds` (width of a stretch), and lists: `succeeded`, `failed`, `cancelled`, "
+    "`attempts`, `input_tokens`, `output_tokens`. `latency_ms` has `p50`, `p95` and `p99` and a `bucket_seconds` of "
+    "its own. `undated` counts records that do not say when.",
+    "latency": "How many requests took how long: pairs of milliseconds and count.",
+    "errors": "For each failure category, the most frequent first: `count` and up to three `samples`, each with "
+    "`id` and the first 200 characters of its `message`.",
+    "slowest": "The 20 slowest items: `id`, `index`, `latency_ms`, `attempts`, tokens, `ended_at`, and `category` of a "
+    "failed one. No content.",
+    "shards": "`total`, `attempts`, `lost` and `shown`: for each shard its `items`, `attempt_count` and its last ten "
+    "`attempts`, each with `worker`, `claimed_at`, `first_record_at`, `last_record_at`, `records` and how it `ended`: "
+    "`done`, `stopped` in order, or `lost` (killed, evicted, out of memory). Of more than 500 shards: some from "
+    "beginning to end, and up to 250 of those with several attempts.",
 }
 
 CATEGORIES = """\

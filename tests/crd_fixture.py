@@ -75,7 +75,9 @@ def crd(cluster: Cluster) -> Cluster:
     """The cluster, once it serves LLMBatches."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=30s")
-    cluster.wait_until("LLMBatches are served", lambda: cluster.kubectl("get", CRD_NAME, "-A", "--chunk-size=1"))
+    cluster.wait_until(
+        "LLMBatches are served", lambda: cluster.kubectl("get", CRD_NAME, "-A", "-o=name", "--chunk-size=1") or "none"
+    )
     return cluster
 
 

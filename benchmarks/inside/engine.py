@@ -13,6 +13,7 @@ from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.progress import BatchProgress
+from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.engine import Engine
 from llmbatch_worker.planning.planner import make_plan
 from llmbatch_worker.stores.local import LocalStore
@@ -21,23 +22,28 @@ from llmbatch_worker.work import utc
 
 def measure(folder: str, source: str, url: str, in_flight: int, probed: bool = False) -> dict[str, Any]:
     """Plan, then time the shards. `probed`: also CPU time by stage, at a small cost."""
-    job = make_job(Path(folder), Path(source), url, concurrency=in_flight)
-    planned = make_plan(job.batch, LocalStore(job.store_uri), uid="bench", created_at=utc(time.time()))
+    job, plan = planned(folder, source, url, in_flight)
     if not probed:
-        return asyncio.run(run_shards(job, planned.plan))
+        return asyncio.run(run_shards(job, plan))
     with Probes() as probes:
-        timing = asyncio.run(run_shards(job, planned.plan))
+        timing = asyncio.run(run_shards(job, plan))
     return {**timing, "stages": probes.cpu_s}
 
 
-async def run_shards(job: Job, plan: Plan) -> dict[str, Any]:
+def planned(folder: str, source: str, url: str, in_flight: int) -> tuple[Job, Plan]:
+    """A job, and its plan."""
+    job = make_job(Path(folder), Path(source), url, concurrency=in_flight)
+    return job, make_plan(job.batch, LocalStore(job.store_uri), uid="bench", created_at=utc(time.time())).plan
+
+
+async def run_shards(job: Job, plan: Plan, telemetry: Telemetry | None = None) -> dict[str, Any]:
     """All shards, timed."""
     spec = job.batch.spec
     progress = BatchProgress(plan.items, len(plan.shards))
     coordinator = Coordinator(limits=spec.endpoint.limits, policy=spec.failure_policy, progress=progress)
     queue = ShardQueue(range(len(plan.shards)))
     stretch = Stretch()
-    await Engine(job, plan, DirectLink(coordinator, queue, "local-0"), worker="local-0").run()
+    await Engine(job, plan, DirectLink(coordinator, queue, "local-0"), worker="local-0", telemetry=telemetry).run()
     timing = stretch.end(plan.items)
     if progress.totals().succeeded != plan.items:
         raise RuntimeError(f"only {progress.totals().succeeded} of {plan.items} items succeeded")

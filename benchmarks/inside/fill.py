@@ -11,7 +11,7 @@ from llmbatch_contract.records import ResultRecord
 from llmbatch_worker.shardlog import Done, open_shard, shard_progress
 from llmbatch_worker.stores.local import LocalStore
 
-_AROUND_BYTES = 230
+_AROUND_BYTES = 330
 """A record without its output."""
 
 
@@ -49,4 +49,6 @@ def _record(number: int, output: str) -> ResultRecord:
         "usage": {"input_tokens": 300, "output_tokens": 200, "cached_tokens": 0, "reasoning_tokens": 0},
         "attempts": 1,
         "latency_ms": 100.0 + number % 900,
+        "completed_at": "2026-01-01T00:00:00.000Z",
+        "trace_id": "0" * 31 + "1",
     }

@@ -59,6 +59,7 @@ def own_operator(cluster: Cluster, namespace: str) -> Iterator[OwnOperator]:
             "LLMBATCH_NAMESPACE": namespace,
             "LLMBATCH_LISTEN": f"127.0.0.1:{port}",
             "LLMBATCH_HEALTH_LISTEN": f"127.0.0.1:{health_port}",
+            "LLMBATCH_METRICS_LISTEN": "127.0.0.1:0",
             "LLMBATCH_STORE_FOLDER": str(folder / "store"),
         }
         log = folder / "log"

@@ -4,11 +4,15 @@
     runtime.py     puts the parts together                   workqueue.py   which batches want a look
     cache.py       batches, Jobs, pods as the watches tell   facts.py       what is remembered of Jobs and pods
     reconcile.py   one look: gather → decide → act → write   gather.py      what a decision looks at
+    written.py     what was done for a batch
     decide.py      the state machine, with ending.py (why a batch ends early) and blocked.py (what is in its way)
-    observed.py    the values that go in and come out        status_of.py   the status    events.py  its Events
+    observed.py    the values that go in and come out        status_of.py   the status, with tallies.py
+    events.py      its Events
     jobs.py        Jobs, ConfigMap and Secret of a batch     kube.py        calls to the API server
+    pod_environment.py, pod_telemetry.py: the variables of a pod
     session.py     what the workers of a batch say           sessions.py    of all batches; the coordinator's desk
     coordinator/   HTTPS: reports, the built-in store, results
+    telemetry/     spans and metrics of batches and of itself; /metrics
     authority.py   the coordinator's keys, kept in a Secret  settings.py    environment variables
 
 Imports go from main down to facts; nothing here imports the worker or the command line.

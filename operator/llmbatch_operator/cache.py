@@ -4,11 +4,14 @@ Everything here is rebuilt after a restart, from lists first: a batch is known b
 told to `on_change` with the uid of the batch that they are about.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from llmbatch_contract.pods import FinalCounts
 from llmbatch_contract.status import Phase
-from llmbatch_operator.facts import BatchRef, Body, JobFacts, PodFacts, read_job, read_pod
+from llmbatch_contract.trace import BatchTrace
+from llmbatch_operator.facts import BatchRef, Body, JobFacts, PodFacts, read_job, read_pod, read_trace
 
 _FINAL = frozenset(phase.value for phase in Phase if phase.is_final)
 
@@ -19,6 +22,8 @@ class Known:
 
     ref: BatchRef | None = None
     body: Body | None = None
+    trace: BatchTrace | None = None
+    """As it was when the batch was seen first."""
     jobs: dict[str, JobFacts] = field(default_factory=dict)
     """By name."""
     pods: dict[str, PodFacts] = field(default_factory=dict)
@@ -29,6 +34,12 @@ class Known:
     def owns(self, pod: PodFacts) -> bool:
         """Whether it is a pod of one of the batch's Jobs, whatever its labels say."""
         return pod.job_uid in self.job_uids
+
+    @property
+    def final(self) -> FinalCounts | None:
+        """What the pod has counted that wrote the outputs, if it is still there."""
+        words = [p.last_words for p in self.pods.values() if p.last_words is not None and self.owns(p)]
+        return next((w.final for w in words if w.final is not None), None)
 
     @property
     def is_empty(self) -> bool:
@@ -51,6 +62,10 @@ class Cache:
         known = self._known.get(uid)
         return known if known is not None and known.body is not None else None
 
+    def known(self, uid: str) -> Known | None:
+        """What is known of a batch, though it may have gone and left something."""
+        return self._known.get(uid)
+
     def ref_of(self, uid: str) -> BatchRef | None:
         """The name of a batch that exists, or of which something is left."""
         known = self._known.get(uid)
@@ -68,6 +83,15 @@ class Cache:
     def uids(self) -> Iterator[str]:
         """All batches that exist."""
         return iter([uid for uid, known in self._known.items() if known.body is not None])
+
+    def phases(self) -> Counter[tuple[str, str]]:
+        """How many batches there are, by namespace and phase. May be called from any thread."""
+        bodies = [known.body for known in list(self._known.values())]
+        return Counter(
+            (body["metadata"]["namespace"], (body.get("status") or {}).get("phase", Phase.PENDING.value))
+            for body in bodies
+            if body is not None
+        )
 
     def pod(self, batch_uid: str, pod_uid: str) -> PodFacts | None:
         """A pod of a batch."""
@@ -88,6 +112,7 @@ class Cache:
         known = self._known.setdefault(ref.uid, Known())
         is_news = known.body is None or _what_decides(known.body) != _what_decides(body)
         known.ref, known.body = ref, body
+        known.trace = known.trace or read_trace(body)
         self._uids[ref.namespace, ref.name] = ref.uid
         if is_news:
             self._on_change(ref.uid)

@@ -1,17 +1,22 @@
 """What the operator remembers of Jobs and pods: a few facts each, read once from what a watch delivers. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pydantic
 
 from llmbatch_contract.pods import LastWords, Stage
+from llmbatch_contract.trace import TRACEPARENT, BatchTrace, is_trace_id, trace_of
 
 Body = dict[str, Any]
 
 UID_LABEL = "llmbatch.dev/batch-uid"
 STAGE_LABEL = "llmbatch.dev/stage"
 CONTAINER = "worker"
+JOB_LABEL = "batch.kubernetes.io/job-name"
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+"""Set by Kubernetes on the pods of a Job; the index as an annotation, too."""
 
 _STAGES = {stage.value: stage for stage in Stage}
 _IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
@@ -88,12 +93,24 @@ class PodFacts:
     unschedulable: str | None = None
     last_words: LastWords | None = None
     ended_by: str | None = None
-    """Reason of the container's end, as OOMKilled or Error; with its exit code."""
+    """Reason of the container's end, as OOMKilled or Error, with its exit code; else the pod's, as Evicted."""
+    index: int = 0
+    """Which pod of its Job: for shards, their number."""
+    job_name: str = ""
+    node: str | None = None
+    started_at: float | None = None
+    """Unix time at which the container started; None: it never did."""
+    ended_at: float | None = None
 
     @property
     def is_over(self) -> bool:
         """It has ended and sends nothing any more."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def is_silent_end(self) -> bool:
+        """It has begun and failed, and has not said how."""
+        return self.phase == "Failed" and self.last_words is None and self.started_at is not None
 
 
 def read_job(body: Body) -> JobFacts | None:
@@ -132,6 +149,7 @@ def read_pod(body: Body) -> PodFacts | None:
     states = [c for c in status.get("containerStatuses") or [] if c["name"] == CONTAINER]
     state = states[0].get("state") or {} if states else {}
     waiting, ended = state.get("waiting"), state.get("terminated")
+    ran = ended or state.get("running") or {}
     return PodFacts(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -143,8 +161,28 @@ def read_pod(body: Body) -> PodFacts | None:
         waiting=None if waiting is None else Waiting(waiting.get("reason", ""), waiting.get("message", "")),
         unschedulable=_unschedulable(status),
         last_words=None if ended is None else _last_words(ended.get("message")),
-        ended_by=None if ended is None else f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}",
+        ended_by=status.get("reason") if ended is None else _end_of(ended),
+        index=_index(metadata),
+        job_name=labels.get(JOB_LABEL, ""),
+        node=body.get("spec", {}).get("nodeName"),
+        started_at=unix_time(ran.get("startedAt")),
+        ended_at=unix_time(ran.get("finishedAt")),
     )
+
+
+def read_trace(body: Body) -> BatchTrace:
+    """The trace of a batch. The one that its status names stays, whatever becomes of the annotation."""
+    metadata, known = body["metadata"], (body.get("status") or {}).get("traceId")
+    known = known if is_trace_id(known) else None
+    asked = trace_of(metadata["uid"], (metadata.get("annotations") or {}).get(TRACEPARENT))
+    return (
+        asked if known in (None, asked.trace_id) else trace_of(metadata["uid"]).model_copy(update={"trace_id": known})
+    )
+
+
+def unix_time(text: str | None) -> float | None:
+    """A time as Kubernetes writes it."""
+    return datetime.fromisoformat(text).timestamp() if text else None
 
 
 def count_indexes(text: str) -> int:
@@ -160,6 +198,16 @@ def _labels_and_owner(body: Body, kind: str) -> tuple[dict[str, str], str | None
     metadata = body["metadata"]
     owners = [o["uid"] for o in metadata.get("ownerReferences") or [] if o.get("controller") and o["kind"] == kind]
     return metadata.get("labels") or {}, owners[0] if owners else None
+
+
+def _index(metadata: Body) -> int:
+    places = (metadata.get("annotations") or {}, metadata.get("labels") or {})
+    texts = [place[INDEX_LABEL] for place in places if INDEX_LABEL in place]
+    return int(texts[0]) if texts and texts[0].isdecimal() else 0
+
+
+def _end_of(ended: Body) -> str:
+    return f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"
 
 
 def _unschedulable(status: Body) -> str | None:

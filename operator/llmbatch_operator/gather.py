@@ -50,6 +50,7 @@ class Gatherer:
     def observe(self, known: Known, parsed: Parsed, session: Session | None, status: LLMBatchStatus | None) -> Observed:
         """One batch at this moment. `status` is the latest that was written or seen."""
         assert known.ref is not None
+        assert known.trace is not None
         jobs = {job.stage: job for job in known.jobs.values() if not job.is_deleting}
         # One that is not known to be ours may be of a Job that went before a restart: it may still ask.
         pods = tuple(p for p in known.pods.values() if p.phase != "Succeeded" and (known.owns(p) or not p.is_over))
@@ -58,6 +59,7 @@ class Gatherer:
             generation=parsed.generation,
             spec=parsed.batch.spec if parsed.batch is not None else None,
             problems=parsed.problems,
+            trace=known.trace,
             status=status,
             jobs=jobs,
             pods=pods,

@@ -17,7 +17,6 @@ from llmbatch_contract.pods import (
     INPUT_FOLDER,
     LAST_WORDS_PATH,
     OUTPUT_URI,
-    POD_NAME_VARIABLE,
     TOKEN_FOLDER,
     TOKEN_NAME,
     WORK_URI,
@@ -25,9 +24,11 @@ from llmbatch_contract.pods import (
     Stage,
 )
 from llmbatch_contract.spec import API_VERSION, KIND, LLMBatch
+from llmbatch_contract.trace import BatchTrace
 from llmbatch_contract.wire import BATCH_LABEL, RESULTS_KEY, object_name, results_secret
 from llmbatch_operator.facts import CONTAINER, STAGE_LABEL, UID_LABEL, BatchRef, Body
 from llmbatch_operator.observed import CreateJob
+from llmbatch_operator.pod_environment import pod_environment
 from llmbatch_operator.settings import Settings
 
 _USER = 65532
@@ -56,14 +57,16 @@ def config_name(ref: BatchRef) -> str:
     return object_name(ref.name, ref.uid, "config")
 
 
-def config_map(ref: BatchRef, batch: LLMBatch, settings: Settings, ca: str) -> Body:
+def config_map(ref: BatchRef, batch: LLMBatch, settings: Settings, ca: str, trace: BatchTrace) -> Body:
     """What every pod of the batch is told."""
     config = PodConfig(
         uid=ref.uid,
         job=Job(batch=batch, store_uri=WORK_URI, output_uri=OUTPUT_URI),
+        trace=trace,
         workers=batch.spec.parallelism,
         coordinator_url=settings.coordinator_url,
         coordinator_ca=ca,
+        telemetry_ca=settings.telemetry.certificate,
     )
     packed = base64.b64encode(gzip.compress(config.dump_json(), mtime=0)).decode()
     return {
@@ -169,7 +172,7 @@ def _container(batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
         "image": settings.worker_image if _ends_early(create) else worker.image or settings.worker_image,
         "imagePullPolicy": settings.image_pull_policy,
         "args": args,
-        "env": _environment(batch, stage),
+        "env": pod_environment(batch, stage, settings.telemetry),
         "resources": resources,
         "terminationMessagePath": LAST_WORDS_PATH,
         "securityContext": {
@@ -179,16 +182,6 @@ def _container(batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
         },
         "volumeMounts": mounts,
     }
-
-
-def _environment(batch: LLMBatch, stage: Stage) -> list[Body]:
-    pod_name = {"name": POD_NAME_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-    variables: list[Body] = [{"name": v.name, "value": v.value} for v in batch.spec.worker.env] + [pod_name]
-    secret = batch.spec.endpoint.api_key_secret
-    if secret is not None and stage in (Stage.SHARD, Stage.RUN):
-        source = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
-        variables.append({"name": secret.env_name, "valueFrom": source})
-    return variables
 
 
 def _volumes(ref: BatchRef, batch: LLMBatch, stage: Stage) -> list[Body]:

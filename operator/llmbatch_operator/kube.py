@@ -5,6 +5,7 @@ Library errors become CallError; 404 where something shall be gone, and 409 wher
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from llmbatch_contract.errors import LLMBatchError
 from llmbatch_contract.pods import AUDIENCE
 from llmbatch_contract.wire import BATCH_LABEL
 from llmbatch_operator.facts import BatchRef, Body
+from llmbatch_telemetry import names
+from llmbatch_telemetry.meters import Meters
 
 BATCHES = "/apis/llmbatch.dev/v1alpha1"
 JOBS = "/apis/batch/v1"
@@ -43,20 +46,21 @@ class CallError(LLMBatchError):
         super().__init__(message)
 
 
-async def connect() -> "Kube":
+async def connect(meters: Meters | None = None) -> "Kube":
     """A client by the pod's service account, else by KUBECONFIG."""
     try:
         load_incluster_config()  # type: ignore[no-untyped-call]
     except ConfigException:
         await load_kube_config()  # type: ignore[no-untyped-call]
-    return Kube(ApiClient())
+    return Kube(ApiClient(), meters)
 
 
 class Kube:
     """Calls to the API server."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, meters: Meters | None = None) -> None:
         self._client = client
+        self._meters = meters or Meters(is_on=False)
 
     async def close(self) -> None:
         """Close connections."""
@@ -183,6 +187,25 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         accept: str = _JSON,
     ) -> Body:
+        verb, resource = what_is_called(method, path)
+        start, status = time.monotonic(), 200
+        try:
+            return await self._answer(method, path, body, content_type, query, accept)
+        except CallError as error:
+            status = error.status
+            raise
+        finally:
+            self._meters.record(names.API_DURATION, time.monotonic() - start, verb, resource, str(status or ""))
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        body: Body | list[Body] | None,
+        content_type: str,
+        query: list[tuple[str, str]] | None,
+        accept: str,
+    ) -> Body:
         headers = {"Accept": accept, "Content-Type": content_type}
         try:
             request = await self._client.param_serialize(
@@ -199,6 +222,16 @@ class Kube:
             raise _refused(response.status, data, f"{method} {path}")
         answer: Body = json.loads(data)
         return answer
+
+
+def what_is_called(method: str, path: str) -> tuple[str, str]:
+    """Verb and resource of a call, as Kubernetes' own rules name them: ("list", "pods"), ("patch", "jobs")."""
+    _, _, rest = path.lstrip("/").partition("/v1alpha1/" if "/v1alpha1/" in path else "/v1/")
+    parts = rest.split("/")
+    parts = parts[2:] if parts[0] == "namespaces" and len(parts) > 2 else parts
+    resource = "/".join([parts[0], *parts[2:]])
+    verb = {"GET": "get" if len(parts) > 1 else "list", "POST": "create"}.get(method, method.lower())
+    return verb, resource
 
 
 def _refused(status: int | None, body: Any, what: str) -> CallError:

@@ -1,19 +1,22 @@
 """`llmbatch-operator`: the process. Reads settings, runs kopf until it is told to end."""
 
 import asyncio
-import logging
 import sys
 from typing import Any
 
 import kopf
 
+from llmbatch_contract import __version__
 from llmbatch_contract.errors import LLMBatchError
 from llmbatch_contract.wire import BATCH_LABEL
 from llmbatch_operator.handlers import Poster, register
 from llmbatch_operator.runtime import Runtime
 from llmbatch_operator.settings import Settings, read_settings
+from llmbatch_telemetry import names
+from llmbatch_telemetry.logs import start_logs
+from llmbatch_telemetry.starting import start_telemetry
 
-_LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_LAST_TELEMETRY_S = 5.0
 
 
 async def run(settings: Settings) -> bool:
@@ -25,18 +28,23 @@ async def run(settings: Settings) -> bool:
         stop.set()
 
     poster = Poster()
-    runtime = Runtime(settings, poster, fail)
+    resource = {names.SERVICE_VERSION: __version__, names.NAMESPACE: settings.namespace}
+    telemetry = start_telemetry("llmbatch-operator", resource, keep_meters=True)
+    runtime = Runtime(settings, poster, fail, telemetry)
     registry = kopf.OperatorRegistry()
     _register_life(registry, runtime)
     register(registry, runtime.sessions.cache, poster)
     host, port = settings.health_listen
-    await kopf.operator(
-        registry=registry,
-        clusterwide=True,
-        standalone=True,
-        liveness_endpoint=f"http://{host}:{port}/healthz",
-        stop_flag=stop,
-    )
+    try:
+        await kopf.operator(
+            registry=registry,
+            clusterwide=True,
+            standalone=True,
+            liveness_endpoint=f"http://{host}:{port}/healthz",
+            stop_flag=stop,
+        )
+    finally:
+        await asyncio.to_thread(telemetry.close, _LAST_TELEMETRY_S)
     return not failed.is_set()
 
 
@@ -64,9 +72,7 @@ def _register_life(registry: kopf.OperatorRegistry, runtime: Runtime) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    start_logs()
     try:
         is_well = asyncio.run(run(read_settings()))
     except LLMBatchError as error:

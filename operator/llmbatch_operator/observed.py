@@ -7,6 +7,7 @@ from llmbatch_contract.pods import FinalCounts, PodError, Stage
 from llmbatch_contract.reports import Command, PlanFacts, StopReason
 from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_contract.status import Condition, ConditionType, LLMBatchStatus, Phase, Reason
+from llmbatch_contract.trace import BatchTrace
 from llmbatch_operator.facts import BatchRef, JobFacts, PodFacts
 
 
@@ -34,6 +35,7 @@ class Observed:
     generation: int
     spec: LLMBatchSpec | None
     """None: it is not valid; `problems` says why."""
+    trace: BatchTrace
     problems: str = ""
     status: LLMBatchStatus | None = None
     jobs: dict[Stage, JobFacts] = field(default_factory=dict)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import assert_never
 
+from llmbatch_contract.progress import Totals
 from llmbatch_contract.status import ConditionType, LLMBatchStatus, Reason
+from llmbatch_contract.trace import BatchTrace
 from llmbatch_contract.wire import batch_key
 from llmbatch_operator.cache import Known
 from llmbatch_operator.decide import decide
@@ -30,6 +32,9 @@ from llmbatch_operator.session import Session
 from llmbatch_operator.sessions import Sessions
 from llmbatch_operator.settings import Settings
 from llmbatch_operator.status_of import status_of
+from llmbatch_operator.telemetry.batch_spans import action_words
+from llmbatch_operator.telemetry.recorder import Look, Recorder
+from llmbatch_operator.written import Written, answered
 
 logger = logging.getLogger("llmbatch.reconcile")
 
@@ -39,16 +44,6 @@ _AFTER_ERROR_S = 5.0
 _AFTER_REFUSAL_S = 5.0
 _REFUSALS = frozenset((400, 403, 422))
 """Statuses by which the API server says that it will not do this, rather than that it cannot."""
-
-
-@dataclass
-class _Written:
-    """What this operator has done for a batch."""
-
-    status: LLMBatchStatus | None = None
-    at: float = float("-inf")
-    config_generation: int | None = None
-    has_secret: bool = False
 
 
 @dataclass
@@ -71,39 +66,53 @@ class Reconciler:
     gatherer: Gatherer = field(default_factory=Gatherer)
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _written: dict[str, _Written] = field(default_factory=dict)
+    _written: dict[str, Written] = field(default_factory=dict)
 
     async def reconcile(self, uid: str) -> None:
         """One look. Errors of the API server are logged, and the look is repeated."""
         known = self.sessions.cache.get(uid)
-        if known is None or known.body is None or known.ref is None:
+        if known is None or known.body is None or known.ref is None or known.trace is None:
             self._forget(uid)
             return
         if "deletionTimestamp" in known.body["metadata"]:
             return
         try:
-            await self._look(uid, known, known.ref, known.body)
+            with self.recorder.look(known) as look:
+                await self._look(look, known, known.ref, known.body)
         except CallError as error:
-            logger.warning("%s: %s", known.ref, error)
+            level = self._written.setdefault(uid, Written()).level(logging.WARNING, str(error))
+            logger.log(level, "%s: %s", known.ref, error, extra=_fields(known.ref, known.trace.trace_id))
             self.again(uid, _AFTER_ERROR_S)
+        else:
+            self._written[uid].all_is_well()
 
-    async def _look(self, uid: str, known: Known, ref: BatchRef, body: Body) -> None:
-        written = self._written.setdefault(uid, _Written())
-        old = _newer(written.status, read_status(body))
+    async def _look(self, look: Look, known: Known, ref: BatchRef, body: Body) -> None:
+        uid = ref.uid
+        written = self._written.setdefault(uid, Written())
+        look.old = old = written.newer(read_status(body))
         parsed = self.gatherer.parse(body)
         if old is not None and old.phase.is_final and old != written.status:
             written.status = old  # ended before this operator started, or the answer to the last write got lost
-            self._end(uid, old)
+            self.recorder.found(known, old, Totals(), known.final)
+            self._end(known, ref, old)
         session = self._session(uid, parsed, old)
         observed = self.gatherer.observe(known, parsed, session, old)
         decision = decide(observed, self.now())
         if session is not None:
             session.obey(decision.command, self.clock())
-        if (refused := await self._act_all(decision.actions, observed, parsed, written)) is not None:
+        if (refused := await self._act_all(look, decision.actions, observed, parsed, written)) is not None:
             decision = replace(decision, facts={**decision.facts, ConditionType.BLOCKED: refused})
             self.again(uid, _AFTER_REFUSAL_S)
-        status = status_of(observed, decision, self.gatherer.pace(session, old), self.now())
-        await self._write(uid, ref, body, old, status, written)
+        pace = self.gatherer.pace(session, old)
+        written.hear(session)
+        if old is not None and not self.recorder.knows(uid):
+            self.recorder.found(known, old, pace.totals, known.final)
+        status = status_of(observed, decision, pace, self.now())
+        if await self._write(ref, body, old, status, written):
+            look.new = status
+            self.recorder.wrote(known, status, pace.totals, observed.talk.final)
+            if status.phase.is_final:
+                self._end(known, ref, status)
         if decision.again_after_s is not None:
             self.again(uid, decision.again_after_s)
 
@@ -112,28 +121,32 @@ class Reconciler:
             return None
         if parsed.batch is None:
             return self.sessions.get(uid)
-        return self.sessions.open(uid, parsed.batch.spec, _answered(status))
+        return self.sessions.open(uid, parsed.batch.spec, answered(status))
 
     async def _act_all(
-        self, actions: tuple[Action, ...], observed: Observed, parsed: Parsed, written: _Written
+        self, look: Look, actions: tuple[Action, ...], observed: Observed, parsed: Parsed, written: Written
     ) -> Fact | None:
         """Do what was decided; what the API server will not have is for the user to know."""
         refused = None
         if observed.jobs and observed.status is not None and observed.status.observed_generation != parsed.generation:
             # Pods that start from now on are told the new spec.
-            refused = await _refusal(self._prepare(observed.ref, parsed, written))
+            refused = await _refusal(self._prepare(observed.ref, parsed, observed.trace, written))
         for action in actions:
-            refused = await _refusal(self._act(action, observed, parsed, written)) or refused
+            with self.recorder.action(look, action) as outcome:
+                failure = await _refusal(self._act(action, observed, parsed, written))
+                outcome.is_refused = failure is not None
+            refused = failure or refused
         return refused
 
-    async def _act(self, action: Action, observed: Observed, parsed: Parsed, written: _Written) -> None:
+    async def _act(self, action: Action, observed: Observed, parsed: Parsed, written: Written) -> None:
         ref, cache = observed.ref, self.sessions.cache
-        logger.info("%s: %s", ref, action)
+        level = written.level(logging.INFO, action_words(action))
+        logger.log(level, "%s: %s", ref, action_words(action), extra=_fields(ref, observed.trace.trace_id))
         made: Body | None = None
         match action:
             case CreateJob():
                 assert parsed.batch is not None
-                await self._prepare(ref, parsed, written)
+                await self._prepare(ref, parsed, observed.trace, written)
                 await self._give_key(ref, written)
                 made = await self.kube.create_job(job(ref, parsed.batch, action, self.settings))
             case SetSuspend(name, suspend):
@@ -149,52 +162,62 @@ class Reconciler:
         if made is not None:
             cache.put_job(made)
 
-    async def _prepare(self, ref: BatchRef, parsed: Parsed, written: _Written) -> None:
+    async def _prepare(self, ref: BatchRef, parsed: Parsed, trace: BatchTrace, written: Written) -> None:
         """Write down what pods are told, if they would be told something else by now."""
         if parsed.batch is not None and written.config_generation != parsed.generation:
-            await self.kube.apply_config_map(config_map(ref, parsed.batch, self.settings, self.ca))
+            await self.kube.apply_config_map(config_map(ref, parsed.batch, self.settings, self.ca, trace))
             written.config_generation = parsed.generation
 
-    async def _give_key(self, ref: BatchRef, written: _Written) -> None:
+    async def _give_key(self, ref: BatchRef, written: Written) -> None:
         """Leave the key to the results where those find it who may read the batch's Secrets."""
         if not written.has_secret:
             await self.kube.create_secret(results_key_secret(ref, batch_key(self.master_key, ref.uid)))
             written.has_secret = True
 
     async def _write(
-        self, uid: str, ref: BatchRef, body: Body, old: LLMBatchStatus | None, new: LLMBatchStatus, written: _Written
-    ) -> None:
+        self, ref: BatchRef, body: Body, old: LLMBatchStatus | None, new: LLMBatchStatus, written: Written
+    ) -> bool:
+        """Whether the status was written: not so if it is as it was, or only its numbers change too soon."""
         if old == new:
-            return
+            written.shown()
+            return False
         events = events_of(old, new)
         wait_s = written.at + self.status_every_s - self.clock()
         if not events and old is not None and old.phase is new.phase and wait_s > 0:  # only numbers have changed
-            self.again(uid, wait_s)
-            return
+            self.again(ref.uid, wait_s)
+            return False
         if await self.kube.write_status(ref, new.dump()) is None:
-            return
+            return False
         written.status, written.at = new, self.clock()
+        if old is None or old.phase is not new.phase:
+            logger.info("%s: %s", ref, new.phase, extra=_fields(ref, new.trace_id) | {"phase": new.phase.value})
+        if (since := written.shown()) is not None:
+            self.recorder.shown(written.at - since)
         for event in events:
             self.tell(body, event)
-        if new.phase.is_final:
-            self._end(uid, new)
+        return True
+
+    @property
+    def recorder(self) -> Recorder:
+        """Told of everything that is worth a span or a number."""
+        return self.sessions.recorder
 
     @property
     def status_every_s(self) -> float:
         """Seconds between two writes of one batch's numbers: more where very many batches run."""
         return max(STATUS_EVERY_S, len(self.sessions) / _STATUS_WRITES_PER_S)
 
-    def _end(self, uid: str, status: LLMBatchStatus) -> None:
-        self.sessions.close(uid)
-        if status.output is not None or not _answered(
-            status
-        ):  # else the answers are nowhere but in the working objects
-            self.on_ended(uid)
+    def _end(self, known: Known, ref: BatchRef, status: LLMBatchStatus) -> None:
+        self.sessions.close(ref.uid)
+        self.recorder.ended(known, status, self.sessions.cache)
+        if status.output is not None or not answered(status):  # else the working objects alone have the answers
+            self.on_ended(ref.uid)
 
     def _forget(self, uid: str) -> None:
         self._written.pop(uid, None)
         self.gatherer.forget(uid)
         self.sessions.close(uid)
+        self.recorder.gone(uid)
         self.on_gone(uid)
 
 
@@ -209,10 +232,6 @@ async def _refusal(call: Awaitable[None]) -> Fact | None:
     return None
 
 
-def _answered(status: LLMBatchStatus | None) -> int:
-    return status.items.succeeded + status.items.failed if status is not None and status.items is not None else 0
-
-
-def _newer(written: LLMBatchStatus | None, seen: LLMBatchStatus | None) -> LLMBatchStatus | None:
-    """What was written last; the watch may not have delivered it yet. An end that is seen is one in any case."""
-    return seen if written is None or (seen is not None and seen.phase.is_final) else written
+def _fields(ref: BatchRef, trace_id: str | None) -> dict[str, str | None]:
+    """For a line of the log."""
+    return {"namespace": ref.namespace, "batch": ref.name, "trace_id": trace_id}

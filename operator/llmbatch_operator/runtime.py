@@ -6,7 +6,7 @@ import itertools
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -23,7 +23,13 @@ from llmbatch_operator.kube import CallError, Kube, connect
 from llmbatch_operator.reconcile import Reconciler
 from llmbatch_operator.sessions import Sessions
 from llmbatch_operator.settings import Settings
+from llmbatch_operator.telemetry.page import MetricsPage
+from llmbatch_operator.telemetry.recorder import Recorder
 from llmbatch_operator.workqueue import WorkQueue
+from llmbatch_telemetry import names
+from llmbatch_telemetry.lag import watch_loop
+from llmbatch_telemetry.meters import Point
+from llmbatch_telemetry.telemetry import Telemetry
 
 logger = logging.getLogger("llmbatch")
 
@@ -44,15 +50,17 @@ class Runtime:
     """Posts a Kubernetes Event about a batch."""
     on_failure: Callable[[], None]
     """Called when a part has ended by an error: the process should end, too."""
+    telemetry: Telemetry
     queue: WorkQueue = field(default_factory=lambda: WorkQueue(time.monotonic))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.sessions = Sessions(self.queue.add)
+        self.sessions = Sessions(self.queue.add, recorder=Recorder(self.telemetry))
+        self._page = MetricsPage(self.telemetry.meters.collect)
 
     async def start(self) -> None:
         """Connect, read everything once, serve, and begin to look at batches."""
-        self._kube = await connect()
+        self._kube = await connect(self.telemetry.meters)
         now = datetime.now(UTC)
         authority = await load_authority(self._kube, self.settings.namespace, now, secrets.token_bytes(32))
         limits = Limits(
@@ -69,6 +77,7 @@ class Runtime:
             self._objects,
             master_key=authority.master_key,
             certificate=certificate,
+            meters=self.telemetry.meters,
         )
         await self._server.start(*self.settings.listen)
         self._reconciler = Reconciler(
@@ -82,8 +91,10 @@ class Runtime:
             on_gone=lambda uid: self._later(self._objects.remove_batch(uid)),
             on_ended=lambda uid: self._later(self._objects.remove_work(uid)),
         )
-        for part in (self._reconcile(), self._look_at_reports(), self._tidy()):
+        self.telemetry.meters.observe(self._points)
+        for part in (self._reconcile(), self._look_at_reports(), self._tidy(), watch_loop(self.telemetry.meters)):
             self._start(part)
+        await self._serve_metrics()
 
     async def stop(self) -> None:
         """Answer what is being asked, then end."""
@@ -91,6 +102,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._page.close()
         self._objects.close()
         await self._kube.close()
 
@@ -104,6 +116,22 @@ class Runtime:
         ):
             async for body in listed:
                 put(body)
+
+    async def _serve_metrics(self) -> None:
+        """Batches go on without, so it is no reason to end."""
+        try:
+            await self._page.start(*self.settings.metrics_listen)
+        except OSError as error:
+            logger.warning("metrics are not served to Prometheus: %s", error)
+
+    def _points(self) -> Iterator[Point]:
+        """What is known without being counted; asked for from any thread."""
+        point = self.telemetry.meters.point
+        for (namespace, phase), count in self.sessions.cache.phases().items():
+            yield point(names.BATCHES, count, namespace, phase)
+        yield point(names.QUEUE_LENGTH, len(self.queue))
+        yield point(names.STORE_USED, self._objects.used)
+        yield point(names.STORE_LIMIT, self.settings.store_limit)
 
     async def _reconcile(self) -> None:
         await self.queue.run(self._look_at, _RECONCILERS)

@@ -26,6 +26,8 @@ class _Speaker:
     unwritten: int
     was_paused: bool
     """It had been told to pause before it said so."""
+    due: float
+    """When it was asked to report next."""
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Session:
     speed: Speedometer = field(default_factory=Speedometer)
     has_changed: bool = False
     """Something was reported since the status was last looked at."""
+    heard_since: float | None = None
+    """When the first of these reports came that no look has taken in."""
     _speakers: dict[str, _Speaker] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +92,7 @@ class Session:
 
     def reply(self, report: Report, now: float) -> Reply:
         """Take in a worker's report and say what it shall do."""
+        self.heard_since = now if self.heard_since is None else self.heard_since
         self.plan = self.plan or report.plan  # it never changes, and the pod that made it says most
         self.stopped_by_worker = self.stopped_by_worker or report.stop
         self.coordinator.report_every_s = self.report_every_s
@@ -97,9 +102,15 @@ class Session:
         else:
             unwritten = sum(s.unwritten_succeeded + s.unwritten_failed for s in report.shards)
             told = known is not None and self.paused_since is not None and known.at >= self.paused_since
-            self._speakers[report.worker] = _Speaker(now, report.in_flight, unwritten, told)
+            due = now + self.report_every_s
+            self._speakers[report.worker] = _Speaker(now, report.in_flight, unwritten, told, due)
         plausible = [_bounded(s) for s in report.shards if s.shard < self._most_shards]
         return self.coordinator.reply(report.model_copy(update={"shards": plausible}), now)
+
+    def late_s(self, worker: str, now: float) -> float | None:
+        """How much later than it was asked for a report comes now; None if it is the worker's first."""
+        known = self._speakers.get(worker)
+        return None if known is None else max(0.0, now - known.due)
 
     @property
     def _most_shards(self) -> int:

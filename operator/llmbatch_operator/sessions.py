@@ -12,6 +12,9 @@ from llmbatch_operator.cache import Cache
 from llmbatch_operator.coordinator.desk import PodIdentity
 from llmbatch_operator.facts import PodFacts
 from llmbatch_operator.session import Session
+from llmbatch_operator.telemetry.recorder import Recorder
+from llmbatch_operator.telemetry.series import Live
+from llmbatch_telemetry.telemetry import no_telemetry
 
 _REPORTS_PER_SECOND = 300
 """In all: workers report more rarely when there are many."""
@@ -21,8 +24,15 @@ _MOST_RARELY_S = 10.0
 class Sessions:
     """What is known of running batches beyond the cluster's own objects, by uid."""
 
-    def __init__(self, wake: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        wake: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        recorder: Recorder | None = None,
+    ) -> None:
         """`wake` is told which batch something new was said about."""
+        self.recorder = recorder or Recorder(no_telemetry())
+        self.recorder.live = self._live
         self.cache = Cache(wake, self.heard_of_pod)
         self._wake, self._clock = wake, clock
         self._sessions: dict[str, Session] = {}
@@ -52,6 +62,8 @@ class Sessions:
 
     def heard_of_pod(self, pod: PodFacts) -> None:
         """A pod has changed or gone."""
+        if (known := self.cache.known(pod.batch_uid)) is not None:
+            self.recorder.pod_ended(known, pod)
         if (not pod.is_over and pod.last_words is None) or self.cache.has_ended(pod.batch_uid):
             return
         if (session := self._sessions.get(pod.batch_uid)) is not None:
@@ -68,7 +80,9 @@ class Sessions:
             return Reply(command=Command.PAUSE)  # just restarted: the reconciler opens it in a moment
         before = (session.stop, session.plan)
         session.report_every_s = self._report_every_s
-        reply = session.reply(report.model_copy(update={"worker": who.pod}), self._clock())
+        now = self._clock()
+        self.recorder.heard(session.late_s(who.pod, now))
+        reply = session.reply(report.model_copy(update={"worker": who.pod}), now)
         is_urgent = (session.stop, session.plan) != before or session.command is Command.PAUSE
         session.has_changed = True
         if is_urgent:
@@ -85,6 +99,14 @@ class Sessions:
         if session is not None and session.store_full != message:
             session.store_full = message
             self._wake(batch_uid)
+
+    def _live(self, uid: str) -> Live | None:
+        """Called from any thread."""
+        session = self._sessions.get(uid)
+        if session is None:
+            return None
+        waiting = {category.value: count for category, count in session.coordinator.waiting.items()}
+        return Live(session.in_flight, waiting, session.workers)
 
     def __len__(self) -> int:
         return len(self._sessions)

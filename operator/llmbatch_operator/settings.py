@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmbatch_contract.errors import InvalidError
+from llmbatch_operator.pod_telemetry import PodTelemetry, read_pod_telemetry
 
 _UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
@@ -29,11 +30,15 @@ class Settings:
     """Address and port of the coordinator."""
     health_listen: tuple[str, int]
     """Of the liveness probe."""
+    metrics_listen: tuple[str, int]
+    """Of the page that Prometheus reads."""
     store_folder: Path
     store_limit: int
     """Bytes of all batches."""
     batch_limit: int
     """Bytes of one batch's working objects."""
+    telemetry: PodTelemetry
+    """What pods are told of it."""
 
     @property
     def host_name(self) -> str:
@@ -55,9 +60,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         coordinator_url=text("LLMBATCH_COORDINATOR_URL", f"https://llmbatch-coordinator.{namespace}.svc:443"),
         listen=_address("LLMBATCH_LISTEN", text("LLMBATCH_LISTEN", "0.0.0.0:8443")),
         health_listen=_address("LLMBATCH_HEALTH_LISTEN", text("LLMBATCH_HEALTH_LISTEN", "0.0.0.0:8080")),
+        metrics_listen=_address("LLMBATCH_METRICS_LISTEN", text("LLMBATCH_METRICS_LISTEN", "0.0.0.0:9464")),
         store_folder=Path(text("LLMBATCH_STORE_FOLDER", "/var/lib/llmbatch")),
         store_limit=_bytes("LLMBATCH_STORE_LIMIT", text("LLMBATCH_STORE_LIMIT", "9Gi")),
         batch_limit=_bytes("LLMBATCH_STORE_BATCH_LIMIT", text("LLMBATCH_STORE_BATCH_LIMIT", "2Gi")),
+        telemetry=read_pod_telemetry(environment),
     )
 
 

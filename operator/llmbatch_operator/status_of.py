@@ -7,16 +7,14 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from llmbatch_contract.categories import Category
 from llmbatch_contract.latency import percentile_ms
-from llmbatch_contract.pods import ErrorCount, FinalCounts, Stage
+from llmbatch_contract.pods import FinalCounts, Stage
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_contract.status import (
     Condition,
     ConditionType,
     Cost,
-    ErrorTally,
     ItemCounts,
     LatencyMs,
     LLMBatchStatus,
@@ -28,10 +26,10 @@ from llmbatch_contract.status import (
 from llmbatch_contract.usage import Usage
 from llmbatch_operator.facts import BatchRef
 from llmbatch_operator.observed import Decision, Fact, Observed
+from llmbatch_operator.tallies import final_tallies, short, tallies_so_far
 
-_MOST_ERRORS = 5
-_MESSAGE_CHARS, _SAMPLE_CHARS, _ID_CHARS = 500, 200, 100
-"""Whatever endpoints say and items are called, a status stays a few kilobytes."""
+_MESSAGE_CHARS = 500
+"""Whatever endpoints say, a status stays a few kilobytes."""
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -57,6 +55,7 @@ def status_of(o: Observed, decision: Decision, pace: Pace, now: datetime) -> LLM
     fields = {
         "phase": decision.phase,
         "observed_generation": o.generation,
+        "trace_id": o.trace.trace_id,
         "conditions": conditions(old.conditions, decision.facts, o.generation, now),
         "shards": _shards(o, old, pace, final),
         "start_time": start,
@@ -90,7 +89,7 @@ def conditions(
             type=type_,
             status="True" if fact.holds else "False",
             reason=fact.reason,
-            message=_short(fact.message, _MESSAGE_CHARS),
+            message=short(fact.message, _MESSAGE_CHARS),
             last_transition_time=since,
             observed_generation=generation,
         )
@@ -140,15 +139,13 @@ def _counts_so_far(o: Observed, old: LLMBatchStatus, pace: Pace, phase: Phase) -
     return {
         "items": _with_running(items, total, in_flight),
         "progress": _percent(totals.finished, total),
+        "attempts": max(totals.attempts, old.attempts or 0),
         "retries": max(totals.retries, old.retries or 0),
         "resent_items": max(totals.resent, old.resent_items or 0),
         "usage": _tokens(totals.usage),
         "cost": _cost(totals.usage, o.spec, old.cost),
         "latency": _latency({n: percentile_ms(totals.latency, share) for n, share in _PERCENTILES.items()}),
-        "errors": [
-            _tally(ErrorCount(category=c, count=n, sample=totals.samples.get(c)))
-            for c, n in sorted(totals.errors.items(), key=lambda e: (-e[1], e[0]))[:_MOST_ERRORS]
-        ],
+        "errors": tallies_so_far(totals, old.errors),
     }
 
 
@@ -158,18 +155,14 @@ def _final_counts(final: FinalCounts, spec: LLMBatchSpec | None) -> dict[str, ob
             total=final.items, succeeded=final.succeeded, failed=final.failed, cancelled=final.cancelled
         ),
         "progress": _percent(final.succeeded + final.failed, final.items),
+        "attempts": final.attempts,
         "retries": final.retries,
         "resent_items": final.resent,
         "usage": _tokens(final.usage),
         "cost": _cost(final.usage, spec, None),
         "latency": _latency(final.latency_ms),
-        "errors": [_tally(e) for e in sorted(final.errors, key=_is_a_consequence)[:_MOST_ERRORS]],
+        "errors": final_tallies(final.errors),
     }
-
-
-def _is_a_consequence(error: ErrorCount) -> bool:
-    """Items that nobody asked about any more: there are many, and they explain nothing."""
-    return error.category in (Category.CANCELLED, Category.DEADLINE)
 
 
 def _with_running(items: ItemCounts, total: int, in_flight: int) -> ItemCounts:
@@ -243,16 +236,3 @@ def _latency(percentiles: dict[str, float | None]) -> LatencyMs | None:
     if all(value is None for value in percentiles.values()):
         return None
     return LatencyMs(**{n: None if v is None else round(v, 1) for n, v in percentiles.items()})
-
-
-def _tally(error: ErrorCount) -> ErrorTally:
-    return ErrorTally(
-        category=error.category,
-        count=error.count,
-        sample_item=_short(error.sample.item_id, _ID_CHARS) if error.sample is not None else None,
-        sample_message=_short(error.sample.message, _SAMPLE_CHARS) if error.sample is not None else None,
-    )
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

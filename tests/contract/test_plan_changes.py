@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from builders import batch, manifest, with_field
 from llmbatch_contract.plan import Plan, PlannedInput, Shard, asked_of, changed_fields
 from llmbatch_contract.spec import InputFormat, LLMBatch
+from llmbatch_contract.trace import trace_of
 
 
 def changes(path: str, value: Any) -> list[str]:
@@ -112,6 +113,7 @@ def test_a_change_is_a_change_both_ways(one: Any, other: Any) -> None:
 def test_a_plan_reads_back_as_it_was_written() -> None:
     plan = Plan(
         uid="u",
+        trace=trace_of("u"),
         created_at="2024-01-01T00:00:00Z",
         version="0.1.0",
         asked=asked_of(batch(request={"prompt": "a", "parameters": {"stop": None}})),

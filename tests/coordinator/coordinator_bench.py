@@ -25,6 +25,7 @@ from llmbatch_operator.coordinator.identity import ReviewedToken, TokenIdentitie
 from llmbatch_operator.coordinator.ledger import Limits
 from llmbatch_operator.coordinator.objects import Objects
 from llmbatch_operator.coordinator.server import CoordinatorServer
+from llmbatch_telemetry.meters import Meters
 
 MIB = 1 << 20
 ROOMY = Limits(batch=64 * MIB, total=128 * MIB, output_reserve=16 * MIB)
@@ -90,6 +91,7 @@ class Bench:
     client: httpx.AsyncClient
     server: CoordinatorServer
     certificate: ServerCertificate
+    meters: Meters
 
     async def call(self, method: str, path: str, *, token: str | None = POD_A, **more: Any) -> httpx.Response:
         """One request."""
@@ -129,12 +131,13 @@ async def serving(
         objects,
         master_key=MASTER_KEY,
         certificate=certificate,
+        meters=(meters := Meters()),
         clock=lambda: NOW,
     )
     port = await server.start("127.0.0.1", 0)
     try:
         async with httpx.AsyncClient(verify=trusting(authority), base_url=f"https://localhost:{port}") as client:
-            yield Bench(port, desk, objects, authority, client, server, certificate)
+            yield Bench(port, desk, objects, authority, client, server, certificate, meters)
     finally:
         await server.close()
         objects.close()

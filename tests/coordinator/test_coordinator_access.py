@@ -8,6 +8,7 @@ import pytest
 from coordinator.coordinator_bench import FOREIGN, POD_A, POD_B, POD_MAILS, STRANGER, TICKETS, Bench, serving, signed
 from llmbatch_contract.reports import Report
 from llmbatch_contract.wire import ERROR_KIND
+from llmbatch_telemetry import names
 
 REPORT = Report(worker="pod-a").dump_json()
 
@@ -214,3 +215,13 @@ async def test_working_objects_are_no_results(bench: Bench) -> None:
     assert (await bench.call("GET", signed("team-a", "tickets", "plan.json", TICKETS), token=None)).status_code == 404
     upwards = signed("team-a", "tickets", "..%2Fwork%2Fplan.json", TICKETS)
     assert (await bench.call("GET", upwards, token=None)).status_code in (400, 403)
+
+
+async def test_reports_are_counted_by_what_came_of_them(bench: Bench) -> None:
+    for token in ("pod-a", "pod-a", "nobody"):
+        await bench.call("POST", "/v1/report", content=REPORT, token=token)
+    await bench.call("POST", "/v1/report", content=b"{}")
+    bench.desk.batches.clear()
+    await bench.call("POST", "/v1/report", content=REPORT)
+    counted = {p.attributes[0]: p.value for p in bench.meters.collect() if p.metric is names.REPORTS}
+    assert counted == {"answered": 2, "refused": 2, "gone": 1}

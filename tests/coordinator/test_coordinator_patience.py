@@ -69,3 +69,15 @@ async def test_a_reader_that_does_not_read_is_hung_up_on(
         writer.transport.resume_reading()  # type: ignore[attr-defined]
         with contextlib.suppress(ConnectionError):
             assert len(await reader.read()) < 30 * MIB
+
+
+async def test_a_connection_that_waits_takes_little_memory(tmp_path: Path) -> None:
+    """Every worker of every batch keeps one."""
+    async with serving(tmp_path) as bench, connected(bench) as (_, writer):
+        writer.write(f"GET /healthz HTTP/1.1\r\n{_HEADERS}\r\n".encode())
+        http = bench.server._http
+        assert http is not None
+        await until(lambda: http.connections)
+        [transport] = [connection.transport for connection in http.connections]
+        assert transport is not None
+        assert len(transport._ssl_protocol._ssl_buffer) <= 32 << 10  # type: ignore[attr-defined]

@@ -122,6 +122,7 @@ def test_nothing_can_be_added_to_what_a_batch_is(api_batches: Batches, field: st
         pytest.param("retry", {"maxAttempts": 2}, id="retries"),
         pytest.param("failurePolicy", {"maxFailurePercent": 5, "stopOn": ["auth"]}, id="the failure policy"),
         pytest.param("endpoint.limits", {"requestsPerMinute": 5.5}, id="limits"),
+        pytest.param("telemetry", {"sampledItems": 0, "captureContent": True}, id="what its trace tells"),
     ],
 )
 def test_how_a_batch_runs_can_be_changed(full_batch: Batches, field: str, value: Any) -> None:

@@ -12,7 +12,7 @@ from llmbatch_cli.simulator import Simulator, SimulatorSettings
 
 LATENCY = {"latency": "30ms", "latency_spread": 0.3}
 CONCURRENCY = 8
-_PASSING = ("attempts", "latency_ms")
+_PASSING = ("attempts", "latency_ms", "completed_at", "trace_id")
 
 
 def _lasting(records: list[Document]) -> list[Document]:

@@ -13,6 +13,7 @@ from llmbatch_contract.pods import FinalCounts, LastWords, PodError, Stage
 from llmbatch_contract.reports import PlanFacts, StopReason
 from llmbatch_contract.spec import LLMBatch, LLMBatchSpec
 from llmbatch_contract.status import Condition, ConditionType, ItemCounts, LLMBatchStatus, Phase, Reason, ShardCounts
+from llmbatch_contract.trace import trace_of
 from llmbatch_contract.usage import Usage
 from llmbatch_operator.facts import BatchRef, JobFacts, PodFacts
 from llmbatch_operator.jobs import job_name
@@ -76,6 +77,7 @@ def final(succeeded: int = 40, failed: int = 0, cancelled: int = 0, **fields: An
         "succeeded": succeeded,
         "failed": failed,
         "cancelled": cancelled,
+        "attempts": 0,
         "retries": 0,
         "resent": 0,
         "usage": Usage(),
@@ -135,6 +137,7 @@ def batch(
         generation=1,
         spec=None if problems else spec_ or spec(**fields),
         problems=problems,
+        trace=trace_of(REF.uid),
         status=status,
         jobs={job.stage: job for job in jobs or []},
         pods=tuple(pods or []),

@@ -25,6 +25,17 @@ _WORDS = LastWords(stage=PLAN, plan=PLANNED)
 _DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
 _NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}
 
+_INDEX = "batch.kubernetes.io/job-completion-index"
+_OF_JOB = {
+    BATCH_LABEL: REF.name,
+    UID_LABEL: REF.uid,
+    STAGE_LABEL: "shard",
+    "batch.kubernetes.io/job-name": "triage-shards",
+    _INDEX: "17",
+}
+_AT = 1795348800.0
+_KILLED = {"exitCode": 137, "startedAt": "2026-11-22T12:00:01Z", "finishedAt": "2026-11-22T12:00:09Z"}
+
 
 def _condition(type_: str, status: str = "True", **more: str) -> Body:
     return {"type": type_, "status": status, **more}
@@ -116,6 +127,23 @@ def test_facts_of_a_job(body: Body, facts: dict[str, Any]) -> None:
             {"is_over": True, "ended_by": None},
             id="its node was lost",
         ),
+        pytest.param(
+            pod_body(SHARD, "Failed") | {"status": {"phase": "Failed", "reason": "Evicted"}},
+            {"is_over": True, "ended_by": "Evicted", "started_at": None, "is_silent_end": False},
+            id="evicted before it began",
+        ),
+        pytest.param(
+            pod_body(SHARD, state={"running": {"startedAt": "2026-11-22T12:00:01Z"}}, labels=_OF_JOB)
+            | {"spec": {"nodeName": "node-1"}},
+            {"started_at": _AT + 1, "ended_at": None, "node": "node-1", "index": 17, "job_name": "triage-shards"},
+            id="at work, on a node",
+        ),
+        pytest.param(
+            pod_body(SHARD, "Failed", state={"terminated": _KILLED}, annotations={_INDEX: "18"}, labels=_OF_JOB),
+            {"started_at": _AT + 1, "ended_at": _AT + 9, "index": 18, "is_silent_end": True},
+            id="killed at work",
+        ),
+        pytest.param(pod_body(SHARD, annotations={_INDEX: "x"}), {"index": 0, "node": None}, id="a strange index"),
         pytest.param(
             pod_body(
                 SHARD,

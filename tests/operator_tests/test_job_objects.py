@@ -1,6 +1,7 @@
 """The objects that are made for a batch: what pods get, what they may not do, how Kubernetes handles their end."""
 
 import base64
+import dataclasses
 import gzip
 import re
 from typing import Any
@@ -13,13 +14,16 @@ from llmbatch_contract.exits import Exit
 from llmbatch_contract.pods import AUDIENCE, CONFIG_NAME, POD_NAME_VARIABLE, PodConfig, Stage
 from llmbatch_contract.reports import StopReason
 from llmbatch_contract.spec import LLMBatch
+from llmbatch_contract.trace import trace_of
 from llmbatch_contract.wire import RESULTS_KEY, results_secret
 from llmbatch_operator.facts import BatchRef, Body, read_job
 from llmbatch_operator.jobs import config_map, config_name, job, job_name, results_key_secret
 from llmbatch_operator.observed import CreateJob
+from llmbatch_operator.pod_telemetry import PodTelemetry
 from llmbatch_operator.settings import read_settings
 from operator_tests.operator_builders import FINALIZE, INLINE, PLAN, REF, RUN, SHARD, manifest
 
+_TRACE = trace_of(REF.uid)
 _SETTINGS = read_settings({"LLMBATCH_WORKER_IMAGE": "registry/worker:1", "LLMBATCH_IMAGE_PULL_POLICY": "Always"})
 _SECRET = {"apiKeySecret": {"name": "openai", "key": "api-key"}}
 _LONGEST = "a" * 63
@@ -179,7 +183,11 @@ def test_two_batches_of_one_name_have_objects_of_different_names() -> None:
 
 
 def test_objects_go_with_their_batch() -> None:
-    objects = [_job(PLAN), config_map(REF, manifest(), _SETTINGS, "CA"), results_key_secret(REF, "k")]
+    objects = [
+        _job(PLAN),
+        config_map(REF, manifest(), _SETTINGS, "CA", _TRACE),
+        results_key_secret(REF, "k"),
+    ]
     for body in objects:
         [owner] = body["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["uid"], owner["controller"]) == ("LLMBatch", REF.uid, True)
@@ -240,7 +248,7 @@ def test_what_pods_need_cannot_be_replaced_by_a_variable_of_its_name(name: str) 
 
 def test_the_config_map_holds_what_pods_are_told() -> None:
     batch = manifest(parallelism=3)
-    body = config_map(REF, batch, _SETTINGS, "CA")
+    body = config_map(REF, batch, _SETTINGS, "CA", _TRACE)
     config = PodConfig.load(gzip.decompress(base64.b64decode(body["binaryData"][CONFIG_NAME])))
     assert body["metadata"]["name"] == config_name(REF)
     assert (config.uid, config.job.batch, config.workers) == (REF.uid, batch, 3)
@@ -249,13 +257,20 @@ def test_the_config_map_holds_what_pods_are_told() -> None:
     assert config.coordinator_ca == "CA"
 
 
+def test_pods_are_told_which_trace_is_theirs_and_whom_the_collector_trusts() -> None:
+    settings = dataclasses.replace(_SETTINGS, telemetry=PodTelemetry(certificate="PEM"))
+    body = config_map(REF, manifest(), settings, "CA", _TRACE)
+    config = PodConfig.load(gzip.decompress(base64.b64decode(body["binaryData"][CONFIG_NAME])))
+    assert (config.trace, config.telemetry_ca) == (_TRACE, "PEM")
+
+
 def test_the_same_batch_makes_the_same_config_map() -> None:
-    assert config_map(REF, manifest(), _SETTINGS, "CA") == config_map(REF, manifest(), _SETTINGS, "CA")
+    assert config_map(REF, manifest(), _SETTINGS, "CA", _TRACE) == config_map(REF, manifest(), _SETTINGS, "CA", _TRACE)
 
 
 def test_even_a_large_inline_input_fits_into_a_config_map() -> None:
     items = [{"body": f"ticket {n}: " + "it is broken, again and again " * 40} for n in range(800)]
-    body = config_map(REF, builders.batch(items=items), _SETTINGS, "CA")
+    body = config_map(REF, builders.batch(items=items), _SETTINGS, "CA", _TRACE)
     assert len(body["binaryData"][CONFIG_NAME]) < 1 << 20
 
 

@@ -11,15 +11,19 @@ from cluster_fixture import Cluster
 from llmbatch_contract.categories import Category
 from llmbatch_contract.pods import Stage
 from llmbatch_contract.reports import StopReason
+from llmbatch_contract.trace import trace_of
 from llmbatch_operator.facts import BatchRef, Body
 from llmbatch_operator.jobs import config_map, job, results_key_secret
 from llmbatch_operator.observed import CreateJob
-from llmbatch_operator.settings import read_settings
+from llmbatch_operator.settings import Settings, read_settings
 from operator_tests.operator_builders import REF, manifest
 
 pytest_plugins = ["cluster_fixture"]
 
 _SETTINGS = read_settings({})
+_TELLING = read_settings(
+    {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_RESOURCE_ATTRIBUTES": "team=$(A),b=c"}
+)
 _STOP = StopReason(category=Category.AUTH, message='auth: HTTP 401: "the key" is wrong')
 _CUSTOM = {
     "imagePullSecrets": ["registry"],
@@ -50,12 +54,14 @@ def _try_out(restricted: tuple[Cluster, str], body: Body) -> None:
     cluster.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=yaml.safe_dump(body))
 
 
-def _job(stage: Stage, name: str = REF.name, *, shards: int = 4, pods: int = 2, **fields: Any) -> Body:
+def _job(
+    stage: Stage, name: str = REF.name, *, shards: int = 4, pods: int = 2, settings: Settings = _SETTINGS, **fields: Any
+) -> Body:
     is_shard = stage is Stage.SHARD
     stop = _STOP if stage is Stage.FINALIZE else None
     create = CreateJob(stage, shards if is_shard else 1, pods if is_shard else 1, stop)
     given = {"endpoint": {"apiKeySecret": {"name": "openai", "key": "api-key"}}, **fields}
-    return job(BatchRef("", name, REF.uid), manifest(**given), create, _SETTINGS)
+    return job(BatchRef("", name, REF.uid), manifest(**given), create, settings)
 
 
 def _pod_of(body: Body) -> Body:
@@ -80,6 +86,15 @@ def test_jobs_and_their_pods_are_accepted(
 
 
 @pytest.mark.parametrize("stage", Stage)
+def test_pods_with_telemetry_are_accepted(restricted: tuple[Cluster, str], stage: Stage) -> None:
+    own = {"env": [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://mine:4318"}]}
+    for worker in ({}, own):
+        body = _job(stage, settings=_TELLING, worker=worker)
+        _try_out(restricted, body)
+        _try_out(restricted, _pod_of(body))
+
+
+@pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("name", ["a" * 63, "my.batch", "7"])
 def test_any_name_of_a_batch_makes_good_names(restricted: tuple[Cluster, str], stage: Stage, name: str) -> None:
     _try_out(restricted, _job(stage, name, shards=10_000))
@@ -90,5 +105,5 @@ def test_the_largest_batch_is_accepted(restricted: tuple[Cluster, str]) -> None:
 
 
 def test_config_map_and_secret_are_accepted(restricted: tuple[Cluster, str]) -> None:
-    _try_out(restricted, config_map(REF, manifest(), _SETTINGS, "CA"))
+    _try_out(restricted, config_map(REF, manifest(), _SETTINGS, "CA", trace_of(REF.uid)))
     _try_out(restricted, results_key_secret(REF, "key"))

@@ -8,6 +8,7 @@ from kubernetes.aio.config import load_kube_config
 
 from crd_fixture import Batches, suspended
 from llmbatch_contract.pods import AUDIENCE, Stage
+from llmbatch_contract.trace import trace_of
 from llmbatch_contract.wire import BATCH_LABEL
 from llmbatch_operator import kube as kube_module
 from llmbatch_operator.coordinator.identity import read_review
@@ -16,6 +17,8 @@ from llmbatch_operator.jobs import config_map, config_name, job, job_name, resul
 from llmbatch_operator.kube import CallError, Kube
 from llmbatch_operator.observed import CreateJob
 from llmbatch_operator.settings import read_settings
+from llmbatch_telemetry import names
+from llmbatch_telemetry.meters import Meters
 from operator_tests.operator_builders import manifest
 
 pytest_plugins = ["cluster_fixture", "crd_fixture"]
@@ -85,7 +88,7 @@ async def test_what_the_api_server_refuses_is_told_in_its_words(kube: Kube, ref:
 
 async def test_a_config_map_is_created_and_brought_up_to_date(kube: Kube, ref: BatchRef, api_batches: Batches) -> None:
     for parallelism in (1, 2):
-        wanted = config_map(ref, manifest(parallelism=parallelism), _SETTINGS, "CA")
+        wanted = config_map(ref, manifest(parallelism=parallelism), _SETTINGS, "CA", trace_of(ref.uid))
         await kube.apply_config_map(wanted)
         there = api_batches.cluster.kubectl_json("get", "configmap", config_name(ref), "-n", ref.namespace)
         assert there["binaryData"] == wanted["binaryData"]
@@ -173,8 +176,40 @@ async def test_lists_come_whole_in_pages(kube: Kube, ref: BatchRef, monkeypatch:
 
 
 async def test_an_api_server_that_is_away_is_told_of() -> None:
-    away = Kube(ApiClient(Configuration(host="http://127.0.0.1:1")))
+    meters = Meters()
+    away = Kube(ApiClient(Configuration(host="http://127.0.0.1:1")), meters)
     with pytest.raises(CallError, match="cannot be reached") as caught:
         await away.delete_job("default", "x")
     assert caught.value.status == 0
     await away.close()
+    assert [p.attributes for p in meters.collect() if p.metric is names.API_DURATION] == [("delete", "jobs", "")]
+
+
+async def test_calls_are_counted_by_what_came_of_them(kube: Kube, ref: BatchRef) -> None:
+    meters = kube._meters = Meters()
+    await kube.create_job(_sleeping_job(ref))
+    await kube.create_job(_sleeping_job(ref))
+    await kube.write_status(ref, _OVER)
+    assert {p.attributes for p in meters.collect() if p.metric is names.API_DURATION} == {
+        ("create", "jobs", "200"),
+        ("create", "jobs", "409"),
+        ("patch", "llmbatches/status", "200"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "call"),
+    [
+        ("GET", f"{kube_module.BATCHES}/llmbatches", ("list", "llmbatches")),
+        ("GET", f"{kube_module.BATCHES}/namespaces/a/llmbatches/b", ("get", "llmbatches")),
+        ("PATCH", f"{kube_module.BATCHES}/namespaces/a/llmbatches/b/status", ("patch", "llmbatches/status")),
+        ("GET", f"{kube_module.JOBS}/jobs", ("list", "jobs")),
+        ("POST", f"{kube_module.JOBS}/namespaces/a/jobs", ("create", "jobs")),
+        ("DELETE", f"{kube_module.JOBS}/namespaces/a/jobs/b", ("delete", "jobs")),
+        ("PATCH", f"{kube_module.CORE}/namespaces/a/configmaps/b", ("patch", "configmaps")),
+        ("GET", f"{kube_module.CORE}/namespaces/a/secrets/b", ("get", "secrets")),
+        ("POST", "/apis/authentication.k8s.io/v1/tokenreviews", ("create", "tokenreviews")),
+    ],
+)
+def test_a_call_is_named_as_in_kubernetes_rules(method: str, path: str, call: tuple[str, str]) -> None:
+    assert kube_module.what_is_called(method, path) == call

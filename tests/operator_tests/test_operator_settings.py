@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from llmbatch_operator.pod_telemetry import PodTelemetry
 from llmbatch_operator.settings import SettingsError, read_settings
 
 
@@ -14,11 +15,18 @@ def test_everything_has_a_default() -> None:
     assert settings.host_name == "llmbatch-coordinator.llmbatch-system.svc"
     assert settings.listen == ("0.0.0.0", 8443)
     assert settings.health_listen == ("0.0.0.0", 8080)
+    assert settings.metrics_listen == ("0.0.0.0", 9464)
+    assert settings.telemetry == PodTelemetry()
     assert (settings.store_limit, settings.batch_limit) == (9 << 30, 2 << 30)
 
 
 def test_the_coordinator_is_in_the_operators_namespace() -> None:
     assert read_settings({"LLMBATCH_NAMESPACE": "tools"}).host_name == "llmbatch-coordinator.tools.svc"
+
+
+def test_pods_are_told_of_telemetry_as_the_operator_is() -> None:
+    read = read_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
+    assert read.telemetry == PodTelemetry((("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),))
 
 
 def test_variables_are_read() -> None:
@@ -52,6 +60,7 @@ def test_an_empty_variable_is_as_good_as_none(value: str) -> None:
         ("LLMBATCH_LISTEN", "8443"),
         ("LLMBATCH_LISTEN", "0.0.0.0:https"),
         ("LLMBATCH_HEALTH_LISTEN", ":"),
+        ("LLMBATCH_METRICS_LISTEN", "off"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str) -> None:

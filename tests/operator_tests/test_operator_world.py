@@ -1,12 +1,15 @@
 """The whole operator against a cluster in memory, with random edits, deaths, lagging watches and restarts.
 
 What is promised, whatever happens: a batch that its user lets end, ends; counts add up and never go backwards; outputs
-exist for what was planned; nobody asks any more when the outputs are being written. `world.py` checks it.
+exist for what was planned; nobody asks any more when the outputs are being written. What is told of a batch as metrics
+never goes backwards either, and equals the status at the end. `world.py` and `world_told.py` check it.
 """
+
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from llmbatch_contract.pods import Stage
 from llmbatch_contract.status import Phase
@@ -39,7 +42,7 @@ class OperatorWorld(RuleBasedStateMachine):
 
     @initialize(sizes=_SIZES, conduct=_CONDUCTS, is_small=st.booleans(), spec=_SPECS, peace=st.integers(0, 15))
     def somebody_applies_a_batch(
-        self, sizes: tuple[int, ...], conduct: Conduct, is_small: bool, spec: dict[str, object], peace: int
+        self, sizes: tuple[int, ...], conduct: Conduct, is_small: bool, spec: dict[str, Any], peace: int
     ) -> None:
         self.world = World(sizes, conduct, is_small=is_small, **spec)
         self.cluster, self.operator = self.world.cluster, self.world.operator
@@ -130,6 +133,11 @@ class OperatorWorld(RuleBasedStateMachine):
     @rule()
     def the_input_comes(self) -> None:
         self.world.conduct.is_input_there = True
+
+    @invariant()
+    def what_is_told_never_goes_backwards(self) -> None:
+        if hasattr(self, "world"):
+            self.world.told.check()
 
     def teardown(self) -> None:
         """Nothing goes wrong any more: what is suspended stays so, and when it is resumed it ends."""

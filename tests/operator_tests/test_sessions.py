@@ -5,6 +5,11 @@ from llmbatch_contract.progress import ShardProgress
 from llmbatch_contract.reports import Command, Reply, Report
 from llmbatch_operator.coordinator.desk import PodIdentity
 from llmbatch_operator.sessions import Sessions
+from llmbatch_operator.telemetry.recorder import Recorder
+from llmbatch_operator.telemetry.series import Live
+from llmbatch_telemetry import names
+from llmbatch_telemetry.meters import Distribution, Meters
+from llmbatch_telemetry.telemetry import Telemetry
 from operator_tests.kube_bodies import batch_body, job_body, pod_body, terminated
 from operator_tests.operator_builders import PLAN, PLANNED, REF, SHARD, WRONG_KEY, spec
 
@@ -18,7 +23,8 @@ class _Operator:
     def __init__(self, *, is_open: bool = True) -> None:
         self.woken: list[str] = []
         self.now = 0.0
-        self.sessions = Sessions(self.woken.append, lambda: self.now)
+        self.recorder = Recorder(Telemetry(Meters()))
+        self.sessions = Sessions(self.woken.append, lambda: self.now, self.recorder)
         self.sessions.cache.put_batch(batch_body())
         self.sessions.cache.put_job(job_body(PLAN))
         self.sessions.cache.put_job(job_body(SHARD))
@@ -106,6 +112,23 @@ def test_reports_grow_rarer_as_workers_grow_in_number() -> None:
         assert reply is not None
         intervals.append(round(reply.next_report_seconds, 1))
     assert intervals == [1.0, 1.0, 3.0, 10.0]
+
+
+def test_it_is_counted_how_late_reports_come() -> None:
+    operator = _Operator()
+    for operator.now in (0.0, 1.004, 4.0):
+        operator.report()
+    [lag] = [p.value for p in operator.recorder.telemetry.meters.collect() if p.metric is names.REPORT_LAG]
+    assert isinstance(lag, Distribution)
+    assert (lag.count, round(lag.sum, 6)) == (2, 2.0)
+
+
+def test_what_workers_say_of_a_batch_now_can_be_asked() -> None:
+    operator = _Operator()
+    operator.report(in_flight=3, waiting={"rate_limited": 2})
+    assert operator.recorder.live(REF.uid) == Live(3, {"rate_limited": 2}, 1)
+    operator.sessions.close(REF.uid)
+    assert operator.recorder.live(REF.uid) is None
 
 
 # Pods that end

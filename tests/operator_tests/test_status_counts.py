@@ -12,7 +12,7 @@ from llmbatch_contract.latency import Latencies
 from llmbatch_contract.pods import ErrorCount, Stage
 from llmbatch_contract.progress import Sample, Totals
 from llmbatch_contract.reports import PlanFacts
-from llmbatch_contract.status import ItemCounts, LLMBatchStatus, Phase, Reason, ShardCounts, TokenCounts
+from llmbatch_contract.status import ErrorTally, ItemCounts, LLMBatchStatus, Phase, Reason, ShardCounts, TokenCounts
 from llmbatch_contract.usage import Usage
 from llmbatch_operator.observed import Decision, Talk
 from llmbatch_operator.status_of import Pace, duration, has_caught_up, status_of
@@ -223,6 +223,23 @@ def test_the_commonest_errors_come_first_with_a_sample() -> None:
     assert [t.count for t in tallies] == sorted(errors.values(), reverse=True)[:5]
     assert (tallies[0].category, tallies[0].sample_item, tallies[0].sample_message) == (most, "7", "HTTP 500")
     assert tallies[1].sample_item is None
+
+
+@pytest.mark.parametrize(
+    ("heard", "shown"),
+    [
+        pytest.param({Category.AUTH: 1, Category.TIMEOUT: 4}, {Category.AUTH: 3}, id="less of one category"),
+        pytest.param({Category.TIMEOUT: 5}, {Category.AUTH: 3}, id="nothing of one category"),
+        pytest.param({Category.AUTH: 3, Category.TIMEOUT: 2}, {Category.AUTH: 3, Category.TIMEOUT: 2}, id="all"),
+    ],
+)
+def test_after_a_restart_errors_stand_until_workers_have_told_as_many(
+    heard: dict[Category, int], shown: dict[Category, int]
+) -> None:
+    """Pods of finished shards may be gone for ever, and others have failed for other reasons meanwhile."""
+    before = _before(0, 3, errors=[ErrorTally(category=Category.AUTH, count=3)])
+    made = _running(Totals(failed=5, errors=heard), before)
+    assert {tally.category: tally.count for tally in made.errors} == shown
 
 
 def test_latencies_become_percentiles() -> None:

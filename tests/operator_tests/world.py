@@ -18,28 +18,41 @@ from operator_tests.world_objects import NAMESPACE, WorldPod, is_finished
 from operator_tests.world_operator import WorldOperator
 from operator_tests.world_pods import Conduct, WorldPods
 from operator_tests.world_store import WorldStore
+from operator_tests.world_told import WorldTold
 
 KINDS = ("batch", "job", "pod")
 _ASKING = (Stage.SHARD, Stage.RUN)
 _LONGEST_S = 600
+_UNTIL_TOLD_S = 7
+"""After an end that the operator has written without hearing the answer, so much may pass until it looks again."""
+_CREATED = "2026-11-22T00:00:00Z"
 
 
 class World:
     """One batch and everything around it."""
 
     def __init__(
-        self, sizes: tuple[int, ...] = (3, 2), conduct: Conduct | None = None, *, is_small: bool = False, **spec: Any
+        self,
+        sizes: tuple[int, ...] = (3, 2),
+        conduct: Conduct | None = None,
+        *,
+        is_small: bool = False,
+        traceparent: str | None = None,
+        **spec: Any,
     ) -> None:
         """`sizes` are those of the shards; the other keywords are fields of the spec."""
         items: Body = {"items": [{"n": n} for n in range(sum(sizes))]}
         body = manifest(REF.name, **{"parallelism": 2, "input": items if is_small else CONFIG_MAP, **spec})
-        body["metadata"] |= {"namespace": NAMESPACE, "uid": REF.uid, "generation": 1}
+        body["metadata"] |= {"namespace": NAMESPACE, "uid": REF.uid, "generation": 1, "creationTimestamp": _CREATED}
+        if traceparent is not None:
+            body["metadata"]["annotations"] = {"traceparent": traceparent}
         self.conduct = conduct or Conduct()
         self.transitions: set[tuple[Phase, Phase]] = set()
         self.store = WorldStore(sizes)
         self.cluster = WorldCluster(body)
         self.cluster.on_status, self.cluster.on_job = self._check_status, self._check_job
         self.operator = WorldOperator(self.cluster)
+        self.told = WorldTold(self.operator)
         self.pods = WorldPods(self.cluster, self.store, self.conduct, self.operator.report)
 
     @property
@@ -70,6 +83,7 @@ class World:
             self.cluster.control(job)
         for pod in list(self.cluster.pods.values()):
             self.pods.step(pod)
+        self.told.check()
 
     def seconds(self, most: int) -> None:
         """So many seconds; fewer if the batch has ended."""
@@ -90,6 +104,9 @@ class World:
         """The final status."""
         self.seconds(_LONGEST_S)
         self._check_end()
+        for _ in range(_UNTIL_TOLD_S):
+            self.second()
+        self.told.check_end(self.status)
         return self.status
 
     def check_held(self) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import orjson
 
 from llmbatch_contract.pods import LastWords, Stage
-from llmbatch_operator.facts import CONTAINER, Body
+from llmbatch_operator.facts import CONTAINER, INDEX_LABEL, Body
 
 NAMESPACE = "team-a"
+_STARTED = "2026-11-22T00:00:00Z"
 
 
 def copied(body: Body) -> Body:
@@ -54,17 +55,24 @@ def pod_body(pod: WorldPod) -> Body:
         "namespace": NAMESPACE,
         "uid": pod.uid,
         "labels": copied(pod.job["spec"]["template"]["metadata"]["labels"]),
+        "annotations": {INDEX_LABEL: str(pod.index)},
         "ownerReferences": [owner],
     }
     if pod.is_deleting:
         metadata["deletionTimestamp"] = "2026-11-22T00:00:00Z"
     status: Body = {"phase": pod.phase}
-    if pod.exit_code is not None:
-        message = pod.words.cut().decode() if pod.words is not None else ""
-        reason = "Completed" if pod.exit_code == 0 else "Error"
-        ended = {"exitCode": pod.exit_code, "reason": reason, "message": message}
-        status["containerStatuses"] = [{"name": CONTAINER, "state": {"terminated": ended}}]
+    if pod.phase != "Pending":
+        status["containerStatuses"] = [{"name": CONTAINER, "state": _state(pod)}]
     return {"metadata": metadata, "status": status}
+
+
+def _state(pod: WorldPod) -> Body:
+    if pod.exit_code is None:
+        return {"running": {"startedAt": _STARTED}}
+    message = pod.words.cut().decode() if pod.words is not None else ""
+    reason = "Completed" if pod.exit_code == 0 else "Error"
+    ended = {"exitCode": pod.exit_code, "reason": reason, "message": message, "startedAt": _STARTED}
+    return {"terminated": ended}
 
 
 def job_conditions(body: Body) -> set[str]:

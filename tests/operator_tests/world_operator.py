@@ -16,6 +16,11 @@ from llmbatch_operator.kube import Kube
 from llmbatch_operator.reconcile import Reconciler
 from llmbatch_operator.sessions import Sessions
 from llmbatch_operator.settings import Settings, read_settings
+from llmbatch_operator.telemetry.recorder import Recorder
+from llmbatch_telemetry.meters import Meters
+from llmbatch_telemetry.spans import Span
+from llmbatch_telemetry.telemetry import Telemetry
+from operator_tests.collected import Collected
 from operator_tests.world_cluster import Crash, WorldCluster
 from operator_tests.world_objects import NAMESPACE, WorldPod
 
@@ -59,6 +64,8 @@ class WorldOperator:
     def __init__(self, cluster: WorldCluster) -> None:
         self._cluster = cluster
         self.events: list[Event] = []
+        self.spans: list[Span] = []
+        """Of all its lives."""
         self.restart()
 
     def restart(self) -> None:
@@ -66,7 +73,9 @@ class WorldOperator:
         cluster = self._cluster
         self.wanted: set[str] = set()
         self._later: list[tuple[float, str]] = []
-        self.sessions = Sessions(self.wanted.add, cluster.clock)
+        telemetry = Telemetry(Meters(), Collected(self.spans))
+        self.recorder = Recorder(telemetry, lambda: cluster.now().timestamp())
+        self.sessions = Sessions(self.wanted.add, cluster.clock, self.recorder)
         self.reconciler = Reconciler(
             WorldKube(cluster),
             self.sessions,

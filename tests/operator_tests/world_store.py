@@ -1,11 +1,15 @@
 """The built-in store of one batch, as the simulated pods see it: the plan, what is written of shards, the outputs."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
-from llmbatch_contract.pods import FinalCounts
+from llmbatch_contract.categories import Category
+from llmbatch_contract.pods import ErrorCount, FinalCounts
 from llmbatch_contract.progress import ShardProgress
 from llmbatch_contract.reports import PlanFacts, StopReason
 from llmbatch_contract.usage import Usage
+
+_CATEGORIES = (Category.TIMEOUT, Category.CONTENT_FILTER, Category.REFUSAL, Category.TRUNCATED)
 
 
 @dataclass
@@ -22,6 +26,12 @@ class ShardRecords:
         """Items without a record."""
         return self.items - self.succeeded - self.failed
 
+    @property
+    def errors(self) -> dict[Category, int]:
+        """Failed items by category: one after the other has its turn."""
+        counts = {c: len(range(n, self.failed, len(_CATEGORIES))) for n, c in enumerate(_CATEGORIES)}
+        return {category: count for category, count in counts.items() if count}
+
     def progress(self, shard: int, attempt: int) -> ShardProgress:
         """As a pod reports it."""
         return ShardProgress(
@@ -30,7 +40,9 @@ class ShardRecords:
             items=self.items,
             succeeded=self.succeeded,
             failed=self.failed,
+            attempts=self.succeeded + self.failed,
             usage=Usage(self.succeeded, self.succeeded),
+            errors=self.errors,
         )
 
 
@@ -74,12 +86,19 @@ class WorldStore:
             succeeded=self.succeeded,
             failed=self.failed,
             cancelled=left,
+            attempts=self.succeeded + self.failed,
             retries=0,
             resent=0,
             usage=Usage(self.succeeded, self.succeeded),
             latency_ms={"p50": None, "p95": None, "p99": None},
-            errors=[],
+            errors=self._errors(left),
             output_bytes=0,
             results_name="results.jsonl",
         )
         return self.summary
+
+    def _errors(self, left: int) -> list[ErrorCount]:
+        counts = Counter({Category.CANCELLED: left})
+        for shard in self.shards:
+            counts.update(shard.errors)
+        return [ErrorCount(category=category, count=count) for category, count in counts.most_common() if count]

@@ -17,6 +17,7 @@ from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan, PlannedInput
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.spec import InputFormat, LLMBatch
+from llmbatch_contract.trace import trace_of
 from llmbatch_worker.finalizing.summary import Outcome, Written, summarize
 
 _ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def test_every_exit_code_has_a_row(code: Exit) -> None:
 
 
 def test_the_table_of_the_summary_has_what_a_summary_has() -> None:
-    section = _PAGE.split("\n### `summary.json`")[1].split("\n## ")[0]
+    section = _PAGE.split("\n### `summary.json`")[1].split("\n##")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(_summary())
 
 
@@ -69,7 +70,15 @@ def _summary() -> dict[str, Any]:
     """The summary of a batch without items."""
     planned = PlannedInput(uri="x", unpacked=False, etag=None, size=0, sha256="", format=InputFormat.CSV, fields=[])
     plan = Plan(
-        uid="1", created_at="", version="", asked={}, input=planned, items=0, shards=[], input_tokens_estimate=0
+        uid="1",
+        trace=trace_of("1"),
+        created_at="",
+        version="",
+        asked={},
+        input=planned,
+        items=0,
+        shards=[],
+        input_tokens_estimate=0,
     )
     written = Written(uri="y", records=0, size=0, sha256="")
     outcome = Outcome(totals=Totals(), results=written, errors=written, stop=None, completed_at="")

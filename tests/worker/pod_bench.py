@@ -21,6 +21,7 @@ from engine.local_run import FAST_RETRY, Ended, Process, environment
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.pods import OUTPUT_URI, POD_NAME_VARIABLE, WORK_URI, LastWords, PodConfig
+from llmbatch_contract.trace import trace_of
 from llmbatch_contract.wire import OBJECTS, REPORT
 from llmbatch_worker.channel import Channel
 from llmbatch_worker.planning.marks import pod_shard_size
@@ -44,6 +45,7 @@ class PodBench:
         defaults: Document = {"prompt": "{{ text }}", "retry": FAST_RETRY}
         config = PodConfig(
             uid=uid,
+            trace=trace_of(uid),
             job=Job(batch=batch(url=self.url, **defaults | fields), store_uri=WORK_URI, output_uri=OUTPUT_URI),
             workers=pods,
             coordinator_url=self.server.url,
@@ -60,8 +62,8 @@ class PodBench:
         channel = Channel(self.server.url, "", self.folder / "token")
         stores = PodStores(channel, self.folder / "input")
         made = make_plan(
-            config.job.batch, stores.open(WORK_URI), uid=config.uid, created_at="2026-01-01T00:00:00Z", stores=stores,
-            workers=config.workers, size=pod_shard_size,
+            config.job.batch, stores.open(WORK_URI), uid=config.uid, created_at="2026-01-01T00:00:00.000Z",
+            stores=stores, workers=config.workers, size=pod_shard_size,
         )  # fmt: skip
         channel.close()
         return made.plan

@@ -174,7 +174,7 @@ def halted_run(bench: PodBench, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ha
     """The shard stage, to be run in a thread and halted by calling what a signal would call."""
     names = {"_LLMBATCH_TOKEN": "token", "_LLMBATCH_INPUT_FOLDER": "input", "_LLMBATCH_LAST_WORDS": "words"}
     environment = {name: str(bench.folder / path) for name, path in names.items()} | {"JOB_COMPLETION_INDEX": "0"}
-    monkeypatch.setattr(running, "start_log", lambda: None)
+    monkeypatch.setattr(running, "start_logs", lambda **_: None)
     monkeypatch.setattr(stages, "_DRAIN_S", 0.3)
     monkeypatch.setattr(stages, "_GIVE_UP_S", 0.8)
     setting = read_setting(Stage.SHARD, bench.config, None, environment)

@@ -208,7 +208,7 @@ async def test_finalize_writes_the_outputs_and_says_what_came_of_it(bench: PodBe
     await bench.run("shard")
     ended = await bench.run("finalize")
     assert ended.code == 0, str(ended)
-    assert bench.server.names("output") == ["errors.jsonl", "results.csv", "summary.json"]
+    assert bench.server.names("output") == ["errors.jsonl", "report.json", "results.csv", "summary.json"]
     final = bench.words.final
     assert final is not None
     assert (final.items, final.succeeded, final.failed, final.cancelled) == (4, 3, 1, 0)

@@ -103,13 +103,18 @@ class Coordinator:
     @property
     def in_flight(self) -> int:
         """Requests in flight, by the workers' last reports."""
-        return sum(w.in_flight for w in self._workers.values())
+        return sum(w.in_flight for w in list(self._workers.values()))
+
+    @property
+    def workers(self) -> int:
+        """Workers that report."""
+        return len(self._workers)
 
     @property
     def waiting(self) -> dict[Category, int]:
         """Items that wait to be asked again, by the failure that they wait after."""
         counts: dict[Category, int] = {}
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             for category, count in worker.waiting.items():
                 counts[category] = counts.get(category, 0) + count
         return counts

@@ -32,5 +32,10 @@ def percentile_ms(counts: Mapping[int, int], share: float) -> float | None:
     for bucket in sorted(counts):
         seen += counts[bucket]
         if seen >= rank:
-            return float(2 ** ((bucket - 0.5) / _PER_DOUBLING))
+            return typical_ms(bucket)
     return None
+
+
+def typical_ms(bucket: int) -> float:
+    """The middle of a bucket, in milliseconds."""
+    return float(2 ** ((bucket - 0.5) / _PER_DOUBLING))

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from llmbatch_contract.model import Model
 from llmbatch_contract.spec import InputFormat, LLMBatch
+from llmbatch_contract.trace import BatchTrace
 
 
 class Shard(NamedTuple):
@@ -45,6 +46,7 @@ class Plan(Model):
 
     uid: str
     """Identity of the run: idempotency keys derive from it."""
+    trace: BatchTrace
     created_at: str
     """UTC, ISO 8601."""
     version: str

@@ -15,6 +15,7 @@ from llmbatch_contract.job import Job
 from llmbatch_contract.model import Model
 from llmbatch_contract.progress import Sample, ShardProgress
 from llmbatch_contract.reports import PlanFacts, StopReason
+from llmbatch_contract.trace import BatchTrace
 from llmbatch_contract.usage import Usage
 
 CONFIG_NAME = "config.json.gz"
@@ -28,6 +29,10 @@ AUDIENCE = "llmbatch-coordinator"
 """Of the projected service account token that a pod shows to the coordinator."""
 POD_NAME_VARIABLE = "_LLMBATCH_POD_NAME"
 """Environment variable with the pod's name (its host name is another one). No Secret's key has such a name."""
+POD_UID_VARIABLE = "_LLMBATCH_POD_UID"
+NODE_VARIABLE = "_LLMBATCH_NODE"
+JOB_VARIABLE = "_LLMBATCH_JOB"
+"""Where else a pod runs, for its telemetry; namespace and batch are in its PodConfig."""
 LAST_WORDS_PATH = "/dev/termination-log"
 LAST_WORDS_BYTES = 4096
 
@@ -54,11 +59,14 @@ class PodConfig(Model):
     uid: str
     """Of the LLMBatch."""
     job: Job
+    trace: BatchTrace
     workers: int = Field(ge=1)
     """Pods at once, for the size of shards."""
     coordinator_url: str
     coordinator_ca: str
     """Certificate of the authority that signs the coordinator's, PEM."""
+    telemetry_ca: str | None = None
+    """Certificate of the authority that signs the collector's, PEM, where it is not one that everybody knows."""
 
 
 class ErrorCount(Model):
@@ -76,6 +84,7 @@ class FinalCounts(Model):
     succeeded: int
     failed: int
     cancelled: int
+    attempts: int
     retries: int
     resent: int
     usage: Usage

@@ -28,6 +28,8 @@ class ShardProgress(Model):
     items: int
     succeeded: int = 0
     failed: int = 0
+    attempts: int = 0
+    """Requests about the items that have a record, failed ones included."""
     retries: int = 0
     """Attempts beyond the first, over all items."""
     resent: int = 0
@@ -65,6 +67,7 @@ class Totals:
 
     succeeded: int = 0
     failed: int = 0
+    attempts: int = 0
     retries: int = 0
     resent: int = 0
     unwritten_succeeded: int = 0
@@ -83,6 +86,7 @@ class Totals:
         """Add the counts of one shard, or of several."""
         self.succeeded += part.succeeded
         self.failed += part.failed
+        self.attempts += part.attempts
         self.retries += part.retries
         self.resent += part.resent
         self.unwritten_succeeded += part.unwritten_succeeded

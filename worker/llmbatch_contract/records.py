@@ -21,6 +21,8 @@ class ResultRecord(TypedDict):
     usage: dict[str, int]
     attempts: int
     latency_ms: float
+    completed_at: str
+    trace_id: str
     input: NotRequired[Item]
     response: NotRequired[dict[str, Any]]
     """Status, request id and body of the answer; only where the output format is openai."""
@@ -48,6 +50,7 @@ class DeadLetter(TypedDict):
     attempts: int
     first_attempt_at: str | None
     failed_at: str
+    trace_id: str
     usage: NotRequired[dict[str, int]]
     latency_ms: NotRequired[float]
     response: NotRequired[dict[str, Any]]

@@ -41,6 +41,7 @@ __all__ = [
     "Resources",
     "Retry",
     "SecretKey",
+    "Telemetry",
     "Worker",
 ]
 
@@ -146,6 +147,21 @@ class Output(SpecModel):
         return self
 
 
+class Telemetry(SpecModel):
+    """What the trace of a batch tells of its items."""
+
+    sampled_items: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="Items with a span of their own, spread over the whole batch. Failed and slow ones come on top.",
+    )
+    capture_content: bool = Field(
+        default=False,
+        description="Put prompts and answers into the spans, up to a few thousand characters each.",
+    )
+
+
 class LLMBatchSpec(SpecModel):
     """What a batch is."""
 
@@ -210,6 +226,9 @@ class LLMBatchSpec(SpecModel):
         description="End the batch early, on a cluster: what is answered becomes results, the rest `cancelled`.",
     )
     output: Output = Field(default_factory=Output, description="Where and how results are written.")
+    telemetry: Telemetry = Field(
+        default_factory=Telemetry, description="What the trace of the batch tells of its items."
+    )
     worker: Worker = Field(default_factory=Worker, description="How the pods of a batch look, on a cluster.")
 
     @model_validator(mode="after")

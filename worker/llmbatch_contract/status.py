@@ -239,6 +239,9 @@ class LLMBatchStatus(StatusPart):
     errors: list[ErrorTally] = Field(
         default_factory=list, description="Why items failed: the most frequent categories, and a sample of each."
     )
+    attempts: Count | None = Field(
+        default=None, description="Requests about the items that have a result or an error, failed requests included."
+    )
     retries: Count | None = Field(default=None, description="Requests beyond the first of each item.")
     resent_items: Count | None = Field(
         default=None, description="Items that may have been sent twice because a pod died."

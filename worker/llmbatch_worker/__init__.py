@@ -14,6 +14,7 @@ A shard is worked on by these, in the order in which an item meets them:
     work.py       the item's record (pure)                                    events.py   what happened, for listeners
     recorder.py   records to parts
     link.py       the conversation with the coordinator                       progress_keeper.py  counts, from events
+    observing/    spans and metrics, from events
 
 It runs inside `llmbatch run`, or as a process of its own (__main__.py):
 

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--stop", metavar="JSON", help="why the batch ended early: category and message")
     pipe = commands.add_parser("pipe", help="one worker of `llmbatch run --workers N`, spoken to over stdin and stdout")
     pipe.add_argument("--worker", required=True, help="name of this worker in reports and claims")
+    pipe.add_argument("--process", required=True, metavar="ID", help="what makes this process's spans its own")
     return parser
 
 
@@ -47,7 +48,7 @@ def _run(arguments: argparse.Namespace, halt: Halt) -> int:
     if arguments.command == "pipe":
         from llmbatch_worker.piped import work_for_parent
 
-        return work_for_parent(arguments.worker)
+        return work_for_parent(arguments.worker, arguments.process)
     return _run_stage(arguments, halt)
 
 

@@ -49,6 +49,7 @@ class NoResponse:
     category: Category
     """timeout or connection."""
     message: str
+    latency_s: float = 0.0
     was_sent: bool = True
     """The endpoint may have seen the request; False only if no connection could be made."""
 
@@ -90,12 +91,17 @@ class Client:
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    async def send(self, api: Api, body: bytes, idempotency_key: str) -> Response | NoResponse:
+    async def send(
+        self, api: Api, body: bytes, idempotency_key: str, traceparent: str | None = None
+    ) -> Response | NoResponse:
         """Send one request and read the whole answer; failures of any kind come back as values."""
+        headers = {**self._headers, "idempotency-key": idempotency_key}
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         request = httpx.Request(
             "POST",
             self._requests[api],
-            headers={**self._headers, "idempotency-key": idempotency_key},
+            headers=headers,
             content=body,
             extensions=_EXTENSIONS,
         )
@@ -105,15 +111,15 @@ class Client:
                 response = await self._transport.handle_async_request(request)
                 content = await response.aread()
         except TimeoutError:
-            return NoResponse(Category.TIMEOUT, f"no answer within {self._timeout_s:g} s")
+            return NoResponse(Category.TIMEOUT, f"no answer within {self._timeout_s:g} s", _since(started))
         except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             was_sent = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
-            return NoResponse(Category.CONNECTION, self._describe(error), was_sent)
-        latency_s = time.perf_counter() - started
-        headers = {
+            return NoResponse(Category.CONNECTION, self._describe(error), _since(started), was_sent)
+        latency_s = _since(started)
+        answered = {
             n.lower().decode("latin-1"): v.decode("latin-1") for n, v in response.headers.raw if n.lower() in _READ
         }
-        return Response(response.status_code, headers, self._without_key(content), latency_s)
+        return Response(response.status_code, answered, self._without_key(content), latency_s)
 
     def _describe(self, error: Exception) -> str:
         host, cause = urlsplit(self._url).netloc, error.__cause__ or error
@@ -128,6 +134,10 @@ class Client:
 
     def _hide(self, text: str) -> str:
         return text.replace(self._key, "[API key]") if self._key else text
+
+
+def _since(started: float) -> float:
+    return time.perf_counter() - started
 
 
 def _api_key(endpoint: Endpoint) -> str | None:

@@ -6,6 +6,7 @@ Called by `llmbatch run` in its own process, and by `llmbatch-worker` in others 
 import asyncio
 import gc
 import time
+import uuid
 from dataclasses import dataclass
 
 from llmbatch_contract import __version__
@@ -13,6 +14,7 @@ from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.reports import StopReason
 from llmbatch_contract.spec import OutputFormat
+from llmbatch_telemetry.telemetry import Telemetry, no_telemetry
 from llmbatch_worker.asking import Asker
 from llmbatch_worker.client import Client
 from llmbatch_worker.events import Emit, Event, EventStream, PartWritten
@@ -21,10 +23,13 @@ from llmbatch_worker.inputs.reading import PlannedItems
 from llmbatch_worker.judging import Judge
 from llmbatch_worker.limits.gate import Gate
 from llmbatch_worker.link import Conversation, Link
+from llmbatch_worker.observing.gauges import Gauges
+from llmbatch_worker.observing.observer import Observer
 from llmbatch_worker.pool import Pool
 from llmbatch_worker.progress_keeper import ProgressKeeper
 from llmbatch_worker.recorder import Recorder
 from llmbatch_worker.stores.local import LOCAL
+from llmbatch_worker.stores.measured import measured
 from llmbatch_worker.stores.protocol import Stores
 from llmbatch_worker.work import RecordForm, utc
 
@@ -53,11 +58,19 @@ class Engine:
         worker: str,
         stores: Stores = LOCAL,
         listeners: tuple[Emit, ...] = (),
+        telemetry: Telemetry | None = None,
+        process: str = "",
     ) -> None:
+        """`process` is what makes the spans of this process its own, by default something random."""
+        telemetry = telemetry or no_telemetry()
         spec = job.batch.spec
+        stores = measured(stores, telemetry.meters)
         store = stores.open(job.store_uri)
         self._keeper = keeper = ProgressKeeper()
-        emit = EventStream(keeper, *listeners, self._on_event)
+        asker = Asker(spec, plan.input.format)
+        self._observer = observer = Observer(job, plan, asker, telemetry, process or f"{worker}-{uuid.uuid4()}")
+        link = observer.timed(link)
+        emit = EventStream(keeper, *observer.listeners, *listeners, self._on_event)
         wake = asyncio.Event()
         self._gate = gate = Gate(None if spec.concurrency == "auto" else spec.concurrency, time.monotonic)
         gate.pause(True)  # until the first reply says how much may be sent
@@ -67,24 +80,29 @@ class Engine:
             worker=worker, now=lambda: utc(time.time()), next_shard=link.next_shard, emit=emit, wake=wake.set,
         )  # fmt: skip
         self._client = Client(spec.endpoint, spec.request_timeout_seconds, __version__)
-        self._recorder = Recorder(self._feed.logs, keeper, emit)
-        form = RecordForm(spec.output.include_input, spec.output.format is OutputFormat.OPENAI)
-        asker = Asker(spec, plan.input.format)
+        self._recorder = Recorder(self._feed.logs, keeper, emit, observer.before_part)
+        form = RecordForm(spec.output.include_input, spec.output.format is OutputFormat.OPENAI, plan.trace.trace_id)
         judge = Judge(spec, form, asker.schema, gate, self._recorder, keeper, emit)
         self._pool = Pool(
-            plan.uid, asker, self._client, gate, self._feed, judge, wake,
+            plan.uid, plan.trace.trace_id, asker, self._client, gate, self._feed, judge, wake,
             on_stop=lambda reason: self._conversation.report_stop(reason), on_landed=self._come_to_rest,
+            new_span_id=observer.new_span_id,
         )  # fmt: skip
         self._conversation = Conversation(
             link, worker, gate, keeper, self._pool.waiting, self._pool.demand,
             on_stop=self._stop_as_told, on_pause=self._come_to_rest,
         )  # fmt: skip
+        self._gauges = Gauges(telemetry.meters, gate, self._feed, self._pool, keeper)
         self._work: asyncio.Task[None] | None = None
         self._told_to_stop = self._interrupted = self._aborted = False
 
     async def run(self) -> Ended:
         """Work until there are no more shards, or until stopped. Raises LLMBatchError."""
         _collect_garbage_less_often()
+        with self._observer.watching(self._gauges, self._how_it_ended):
+            return await self._run()
+
+    async def _run(self) -> Ended:
         async with self._client:
             self._work = asyncio.create_task(self._pool.run())
             if self._aborted:
@@ -111,6 +129,11 @@ class Engine:
             self._aborted = True
             if self._work is not None:
                 self._work.cancel()
+
+    def _how_it_ended(self) -> str:
+        if self._pool.stop is not None:
+            return self._pool.stop.category.value
+        return "stopped" if self._told_to_stop else "interrupted"
 
     def _stop_as_told(self) -> None:
         self._told_to_stop = True

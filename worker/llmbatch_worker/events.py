@@ -6,10 +6,12 @@ Listeners are called at once and in order, and must be quick.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
-from llmbatch_contract.categories import Category
 from llmbatch_contract.progress import ShardProgress, Totals
 from llmbatch_contract.records import Record
+from llmbatch_worker.classify import Failure, Success
+from llmbatch_worker.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +22,15 @@ class ShardOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptFailed:
-    """One request failed; `again_after_s` is None when it was the item's last."""
+class AttemptEnded:
+    """The request that is `work.attempt` has ended: with an answer, or it failed."""
 
-    shard: int
-    item_id: str
-    category: Category
-    message: str
-    attempt: int
-    again_after_s: float | None
+    work: Work
+    verdict: Success | Failure
+    again_after_s: float | None = None
+    """The item is asked about again so long after."""
+    stops: bool = False
+    """The batch stops on this failure, and the item stays unanswered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class ItemDone:
 
     shard: int
     record: Record
+    work: Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +60,23 @@ class ShardDone:
     attempt: int
 
 
-Event = ShardOpened | AttemptFailed | ItemDone | PartWritten | ShardDone
+Event = ShardOpened | AttemptEnded | ItemDone | PartWritten | ShardDone
 Emit = Callable[[Event], None]
 
 
 class EventStream:
-    """Hands each event to every listener."""
+    """Hands each event to every listener, or to those that `hear` its kind."""
 
     def __init__(self, *listeners: Emit) -> None:
-        self._listeners = listeners
+        self._listeners = {
+            kind: tuple(each for each in listeners if kind in heard_by(each)) for kind in get_args(Event)
+        }
 
     def __call__(self, event: Event) -> None:
-        for listen in self._listeners:
+        for listen in self._listeners[type(event)]:
             listen(event)
+
+
+def heard_by(listener: Emit) -> tuple[type, ...]:
+    """The kinds of events that a listener wants: its `hears`, or all. Of some there are thousands a second."""
+    return getattr(listener, "hears", get_args(Event))

@@ -63,6 +63,11 @@ class Feed:
         """There is nothing more to take, now or later."""
         return self._is_empty and not self._ready
 
+    @property
+    def read_ahead(self) -> int:
+        """How many items are ready to take."""
+        return len(self._ready)
+
     def take(self) -> Work | None:
         """The next item, if one is ready. Raises what reading ahead has raised."""
         if self._loading is not None and self._loading.done():

@@ -13,7 +13,7 @@ from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_worker.asking import Question
 from llmbatch_worker.classify import Failure, Success, classify
 from llmbatch_worker.client import NoResponse, Response
-from llmbatch_worker.events import AttemptFailed, Emit
+from llmbatch_worker.events import AttemptEnded, Emit
 from llmbatch_worker.limits.gate import Gate, Pass
 from llmbatch_worker.limits.headers import exhausted_s, retry_after_s
 from llmbatch_worker.progress_keeper import ProgressKeeper
@@ -71,7 +71,16 @@ class Judge:
         if isinstance(verdict, Failure):
             return self._failed(work, verdict, response, is_blameless=verdict.category in THROTTLED)
         request_id = response.headers.get("x-request-id")
-        self.recorder.add(work.shard, result_record(work, verdict, response.latency_s, self.form, request_id))
+        record = result_record(
+            work,
+            verdict,
+            completed_at=time.time(),
+            latency_s=response.latency_s,
+            form=self.form,
+            request_id=request_id,
+        )
+        self.emit(AttemptEnded(work, verdict))
+        self.recorder.add(work, record)
         return None
 
     def bury(self, work: Work, failure: Failure, response: Response | None = None) -> None:
@@ -84,7 +93,7 @@ class Judge:
             form=self.form,
             request_id=None if response is None else response.headers.get("x-request-id"),
         )
-        self.recorder.add(work.shard, letter)
+        self.recorder.add(work, letter)
 
     def _classify(self, question: Question, response: Response) -> Success | Failure:
         try:
@@ -100,15 +109,17 @@ class Judge:
         if asked_s is not None and failure.category in THROTTLED:
             self.gate.close_for(asked_s)
         step = self._next_step(work, failure, asked_s)
-        wait_s = step.after_s if isinstance(step, Again) else None
-        self.emit(AttemptFailed(work.shard, work.item_id, failure.category, failure.message, work.attempts, wait_s))
+        is_hopeless = isinstance(step, GiveUp) and is_blameless and not self._is_reachable
         match step:
             case Again(after_s):
+                self.emit(AttemptEnded(work, failure, again_after_s=after_s))
                 return RetryLater(after_s, failure.category)
-            case GiveUp() if self._is_reachable or not is_blameless:
+            case GiveUp() if not is_hopeless:
+                self.emit(AttemptEnded(work, failure))
                 self.bury(work, failure, response)
                 return None
             case GiveUp() | StopBatch():
+                self.emit(AttemptEnded(work, failure, stops=True))
                 return StopReason(category=failure.category, message=_why(work, failure))
 
     def _next_step(self, work: Work, failure: Failure, asked_s: float | None) -> Again | GiveUp | StopBatch:

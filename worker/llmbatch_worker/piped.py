@@ -1,6 +1,7 @@
 """The engine as a child of `llmbatch run --workers N`: works on the shards that the parent names, over a pipe."""
 
 import asyncio
+import logging
 import signal
 
 from llmbatch_contract.errors import LLMBatchError
@@ -8,27 +9,39 @@ from llmbatch_contract.exits import Exit, exit_for
 from llmbatch_contract.job import Job
 from llmbatch_contract.layout import PLAN
 from llmbatch_contract.plan import Plan
+from llmbatch_telemetry.starting import start_telemetry
 from llmbatch_worker.engine import Engine
+from llmbatch_worker.observing.resources import LOCAL_SERVICE, local_resource
 from llmbatch_worker.pipe import PipeLink, open_stdin, tell_error
 from llmbatch_worker.stores.local import LOCAL
 
+_CLOSE_S = 3.0
 
-def work_for_parent(worker: str) -> Exit:
-    """Read a job from stdin and work on it; errors go to the parent."""
+
+def work_for_parent(worker: str, process: str) -> Exit:
+    """Read a job from stdin and work on it; errors go to the parent. `process` makes the ids of its spans its own."""
+    # The parent meets the same collector, and says what is wrong with it where that does not spoil the display.
+    logging.getLogger("llmbatch_telemetry").propagate = False
+    logging.getLogger("llmbatch_telemetry").addHandler(logging.NullHandler())
     try:
-        return asyncio.run(_work(worker))
+        return asyncio.run(_work(worker, process))
     except LLMBatchError as error:
         tell_error(error)
         return exit_for(error)
 
 
-async def _work(worker: str) -> Exit:
+async def _work(worker: str, process: str) -> Exit:
     reader = await open_stdin()
     job = Job.load(await reader.readline())
     plan = Plan.load(LOCAL.open(job.store_uri).read(PLAN))
-    engine = Engine(job, plan, PipeLink(reader, lambda: engine.interrupt()), worker=worker)
+    telemetry = start_telemetry(LOCAL_SERVICE, local_resource(job.batch.metadata, plan.uid, process))
+    link = PipeLink(reader, lambda: engine.interrupt())
+    engine = Engine(job, plan, link, worker=worker, telemetry=telemetry, process=process)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, engine.interrupt)
-    ended = await engine.run()
+    try:
+        ended = await engine.run()
+    finally:
+        await asyncio.to_thread(telemetry.close, _CLOSE_S)
     return Exit.INTERRUPTED if ended.interrupted else Exit.SUCCEEDED

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from llmbatch_contract.categories import Category
 from llmbatch_contract.reports import Demand, StopReason
+from llmbatch_contract.trace import traceparent
 from llmbatch_worker.asking import Asker, Question
 from llmbatch_worker.classify import Failure
 from llmbatch_worker.client import Client, NoResponse
@@ -22,7 +23,7 @@ from llmbatch_worker.judging import Judge, RetryLater
 from llmbatch_worker.limits.gate import Gate, Pass
 from llmbatch_worker.templates import RenderError
 from llmbatch_worker.waiting import wait_for_event
-from llmbatch_worker.work import Work
+from llmbatch_worker.work import Attempt, Work
 
 _MOST_WAITING = 1000
 DRAIN_S = 5.0
@@ -33,6 +34,7 @@ class Pool:
     """The requests of one worker."""
 
     uid: str
+    trace_id: str
     asker: Asker
     client: Client
     gate: Gate
@@ -44,6 +46,8 @@ class Pool:
     """Told of a failure on which the batch stops."""
     on_landed: Callable[[], None] = lambda: None
     """Called when a request has ended, with all that follows from it."""
+    new_span_id: Callable[[], str] | None = None
+    """For attempts, where there are spans; requests tell of them then."""
     stop: StopReason | None = None
     """The failure on which the batch stops."""
     _drain_s: float | None = None
@@ -80,6 +84,11 @@ class Pool:
             return Demand()
         left = len(self._waiting) + len(self._flying) + self._at_gate
         return Demand(requests_per_minute=60.0 * left, concurrency=left)
+
+    @property
+    def waiting_items(self) -> int:
+        """How many items wait to be asked again."""
+        return len(self._waiting)
 
     def waiting(self) -> dict[Category, int]:
         """Items that wait to be asked again, by the failure that they wait after."""
@@ -143,12 +152,13 @@ class Pool:
         self.on_landed()
 
     async def _attempt(self, work: Work, question: Question, passed: Pass) -> None:
-        work.attempts += 1
-        work.first_attempt_at = work.first_attempt_at or time.time()
+        attempt = self._begin(work, passed)
+        parent = traceparent(self.trace_id, attempt.span_id) if attempt.span_id else None
         try:
-            response = await self.client.send(question.api, question.body, work.idempotency_key(self.uid))
+            response = await self.client.send(question.api, question.body, work.idempotency_key(self.uid), parent)
         finally:
             self.gate.leave(passed)
+        attempt.latency_s = response.latency_s
         if isinstance(response, NoResponse):
             outcome = self.judge.no_response(work, passed, response)
         else:
@@ -162,3 +172,10 @@ class Pool:
                 self.on_stop(outcome)
             case None:
                 pass
+
+    def _begin(self, work: Work, passed: Pass) -> Attempt:
+        work.attempts += 1
+        span_id = "" if self.new_span_id is None else self.new_span_id()
+        work.attempt = attempt = Attempt(work.attempts, time.time(), passed.waited_s, span_id)
+        work.first_attempt_at = work.first_attempt_at or attempt.started
+        return attempt

@@ -33,6 +33,7 @@ class _Shard:
             update={
                 "succeeded": self.written.succeeded,
                 "failed": self.written.failed,
+                "attempts": self.written.attempts,
                 "retries": self.written.retries,
                 "usage": self.written.usage,
                 "latency": dict(self.written.latency),
@@ -46,6 +47,8 @@ class _Shard:
 
 class ProgressKeeper:
     """An event listener."""
+
+    hears = (ShardOpened, ItemDone, PartWritten, ShardDone)
 
     def __init__(self) -> None:
         self._shards: dict[int, _Shard] = {}
@@ -79,6 +82,11 @@ class ProgressKeeper:
     def has_unwritten(self) -> bool:
         """Some items are done but not written down."""
         return any(s.unwritten_succeeded or any(s.unwritten_errors.values()) for s in self._shards.values())
+
+    @property
+    def unwritten(self) -> int:
+        """How many items those are. To be asked from any thread."""
+        return sum(s.unwritten_succeeded + sum(list(s.unwritten_errors.values())) for s in list(self._shards.values()))
 
     def told(self, progress: list[ShardProgress]) -> None:
         """Whoever coordinates has heard this: forget what is done."""

@@ -155,6 +155,7 @@ def shard_progress(shard: Shard, attempt: int, totals: Totals, resent: int) -> S
         items=shard.items,
         succeeded=totals.succeeded,
         failed=totals.failed,
+        attempts=totals.attempts,
         retries=totals.retries,
         resent=resent,
         usage=totals.usage,

@@ -16,6 +16,25 @@ _NO_USAGE = Usage()
 
 
 @dataclass(slots=True)
+class Attempt:
+    """One request about an item."""
+
+    number: int
+    """From 1."""
+    started: float
+    """Unix time."""
+    waited_s: float
+    """At the gate, before it was sent."""
+    span_id: str = ""
+    """Where there are spans."""
+    latency_s: float = 0.0
+    status: int | None = None
+    category: Category | None = None
+    """Of its failure."""
+    again_after_s: float | None = None
+
+
+@dataclass(slots=True)
 class Work:
     """An item that is being asked about."""
 
@@ -33,6 +52,10 @@ class Work:
     """Unix time."""
     usage: Usage = _NO_USAGE
     """Of all attempts."""
+    attempt: Attempt | None = None
+    """The last one."""
+    tried: list[Attempt] | None = None
+    """Those before it, where somebody keeps them; of very many, some."""
 
     def idempotency_key(self, uid: str) -> str:
         """The same for every try at the same question; another once an answer was rejected and a new one is wanted.
@@ -48,12 +71,13 @@ class RecordForm:
 
     include_input: bool
     include_response: bool
+    trace_id: str
 
 
 def result_record(
-    work: Work, success: Success, latency_s: float, form: RecordForm, request_id: str | None
+    work: Work, success: Success, *, completed_at: float, latency_s: float, form: RecordForm, request_id: str | None
 ) -> ResultRecord:
-    """The record of an answered item."""
+    """The record of an answered item; `completed_at` is Unix time."""
     record: ResultRecord = {
         "id": work.item_id,
         "index": work.number,
@@ -63,6 +87,8 @@ def result_record(
         "usage": work.usage.record(),
         "attempts": work.attempts,
         "latency_ms": round(latency_s * 1000, 1),
+        "completed_at": utc(completed_at),
+        "trace_id": form.trace_id,
     }
     if form.include_input:
         record["input"] = work.item
@@ -88,6 +114,7 @@ def dead_letter(
         "attempts": work.attempts,
         "first_attempt_at": None if work.first_attempt_at is None else utc(work.first_attempt_at),
         "failed_at": utc(failed_at),
+        "trace_id": form.trace_id,
     }
     if work.usage.total:
         record["usage"] = work.usage.record()
@@ -112,6 +139,7 @@ def utc(unix_s: float) -> str:
 
 def count_record(totals: Totals, record: Record) -> None:
     """Add one record to the totals."""
+    totals.attempts += record["attempts"]
     totals.retries += max(0, record["attempts"] - 1)
     if "usage" in record:
         totals.usage += Usage.from_record(record["usage"])

@@ -69,6 +69,11 @@ class Objects:
         """Bytes by batch, those on their way included."""
         return self._ledger.usage()
 
+    @property
+    def used(self) -> int:
+        """Bytes of all batches, those on their way included."""
+        return self._ledger.total
+
     async def remove_batch(self, uid: str) -> None:
         """Remove all that a batch has; what it writes right now will not be kept. Removing twice is fine."""
         self._ledger.forget(uid)

@@ -3,20 +3,36 @@
 from aiohttp import web
 from pydantic import ValidationError
 
+from llmbatch_contract.errors import BatchGoneError
 from llmbatch_contract.reports import Report
 from llmbatch_operator.coordinator.callers import caller, gone, small_body
 from llmbatch_operator.coordinator.desk import Desk, Identities, Refused
+from llmbatch_telemetry import names
+from llmbatch_telemetry.meters import Meters
 
 
 class ReportCalls:
     """Takes reports to the desk."""
 
-    def __init__(self, desk: Desk, identities: Identities) -> None:
+    def __init__(self, desk: Desk, identities: Identities, meters: Meters) -> None:
         self._desk = desk
         self._identities = identities
+        self._meters = meters
 
     async def answer(self, request: web.BaseRequest, _: str) -> web.StreamResponse:
         """The desk's reply; 410 when the batch is gone."""
+        outcome = "refused"
+        try:
+            answer = await self._answer(request)
+            outcome = "answered"
+            return answer
+        except BatchGoneError:
+            outcome = "gone"
+            raise
+        finally:
+            self._meters.add(names.REPORTS, 1, outcome)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method != "POST":
             raise Refused(405, "reports are posted")
         who = await caller(request, self._identities)

@@ -22,6 +22,7 @@ from llmbatch_operator.coordinator.object_calls import ObjectCalls
 from llmbatch_operator.coordinator.objects import Objects
 from llmbatch_operator.coordinator.reporting import ReportCalls
 from llmbatch_operator.coordinator.result_calls import DeadLetterCalls, ResultCalls
+from llmbatch_telemetry.meters import Meters
 
 _BACKLOG = 1024
 _HANDSHAKE_S = 10
@@ -45,10 +46,11 @@ class CoordinatorServer:
         *,
         master_key: bytes,
         certificate: ServerCertificate,
+        meters: Meters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._routes: dict[str, Answer] = {
-            REPORT: ReportCalls(desk, identities).answer,
+            REPORT: ReportCalls(desk, identities, meters or Meters(is_on=False)).answer,
             OBJECTS: ObjectCalls(desk, identities, objects).answer,
             DEAD_LETTERS: DeadLetterCalls(desk, identities, objects).answer,
             RESULTS: ResultCalls(desk, objects, master_key, clock).answer,

@@ -1,4 +1,4 @@
-"""Streams parts into `results.*`, `errors.jsonl` and `summary.json`, shard after shard, in bounded memory."""
+"""Streams parts into results, errors, `report.json` and `summary.json`, shard after shard, in bounded memory."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,18 +11,18 @@ import orjson
 from llmbatch_contract.errors import InvariantError
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
-from llmbatch_contract.progress import Totals
 from llmbatch_contract.reports import StopReason
 from llmbatch_worker.asking import Asker
 from llmbatch_worker.finalizing.gathering import Gathered, Gatherer
 from llmbatch_worker.finalizing.outputs import OutputForm, output_form
+from llmbatch_worker.finalizing.report import Report
 from llmbatch_worker.finalizing.summary import Outcome, Written, summarize
 from llmbatch_worker.inputs.reading import PlannedItems
 from llmbatch_worker.stores.local import LOCAL
 from llmbatch_worker.stores.protocol import Stores, Write
-from llmbatch_worker.work import count_record
 
 ERRORS_NAME = "errors.jsonl"
+REPORT_NAME = "report.json"
 SUMMARY_NAME = "summary.json"
 
 
@@ -47,18 +47,22 @@ def finalize(
         spec.output.format, fields=plan.input.fields, properties=schema.properties if schema else [], uid=plan.uid
     )
     items = PlannedItems(plan.input, spec.input.id_field, working, stores)
-    gatherer = Gatherer(working, items, stop=stop, now=now, with_items=form.needs_items)
-    totals = Totals()
+    gatherer = Gatherer(working, items, stop=stop, now=now, trace_id=plan.trace.trace_id, with_items=form.needs_items)
+    report, resent = Report(plan, now), 0
     with output.writer(form.results_name) as write_result, output.writer(ERRORS_NAME) as write_error:
         results, errors = _Sink(write_result), _Sink(write_error)
         results.write(form.header())
         next_number = 0
         for shard in plan.shards:
             gathered = gatherer.gather(shard)
-            next_number = _write_shard(gathered, form, results, errors, totals, next_number)
+            next_number = _write_shard(gathered, form, results, errors, report, next_number)
+            resent += gathered.resent
+            report.histories.add(shard.number, shard.items, gathered.attempts, gatherer.claim)
             on_items(next_number)
         if next_number != plan.items or results.records + errors.records != plan.items:
             raise InvariantError(f"{plan.items} items were planned, but {next_number} have a record")
+    totals = report.totals()
+    totals.resent = resent
     outcome = Outcome(
         totals=totals,
         results=results.written(output.where(form.results_name)),
@@ -67,12 +71,13 @@ def finalize(
         completed_at=now,
     )
     summary = summarize(job, plan, outcome, _seconds_between(plan.created_at, now))
+    output.put(REPORT_NAME, orjson.dumps(report.document(spec.endpoint.limits), option=orjson.OPT_APPEND_NEWLINE))
     output.put(SUMMARY_NAME, orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return summary
 
 
 def _write_shard(
-    gathered: Gathered, form: OutputForm, results: "_Sink", errors: "_Sink", totals: Totals, number: int
+    gathered: Gathered, form: OutputForm, results: "_Sink", errors: "_Sink", report: Report, number: int
 ) -> int:
     """Write one shard's records; returns the number of the next item."""
     answered, failed = [], []
@@ -80,12 +85,11 @@ def _write_shard(
         if record["index"] != number:
             raise InvariantError(f"item {number} should come next, but item {record['index']} does")
         number += 1
-        count_record(totals, record)
+        report.count(record)
         if "error" in record:
             failed.append(form.error(record))
         else:
             answered.append(form.result(record, item))
-    totals.resent += gathered.resent
     results.write(b"".join(answered), len(answered))
     errors.write(b"".join(failed), len(failed))
     return number

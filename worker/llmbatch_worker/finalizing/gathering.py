@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pydantic
+
 from llmbatch_contract import layout
 from llmbatch_contract.categories import Category
 from llmbatch_contract.errors import InvariantError
 from llmbatch_contract.plan import Shard
 from llmbatch_contract.records import DeadLetter, Item, Record
 from llmbatch_contract.reports import StopReason
+from llmbatch_worker.finalizing.histories import Attempt, AttemptEnd
+from llmbatch_worker.finalizing.timeline import ended_at_of
 from llmbatch_worker.inputs.reading import PlannedItems
-from llmbatch_worker.shardlog import PartName, read_done, read_part, resent_so_far
+from llmbatch_worker.shardlog import Claim, PartName, read_done, read_part, resent_so_far
 from llmbatch_worker.stores.protocol import Store
 
 Entry = tuple[Record, Item | None]
@@ -23,27 +27,30 @@ class Gathered:
 
     entries: Iterator[Entry]
     resent: int
+    attempts: list[Attempt]
 
 
 class Gatherer:
     """Reads shards of a planned batch."""
 
     def __init__(
-        self, store: Store, items: PlannedItems, *, stop: StopReason | None, now: str, with_items: bool
+        self, store: Store, items: PlannedItems, *, stop: StopReason | None, now: str, trace_id: str, with_items: bool
     ) -> None:
         """`stop` says why items may lack a record (None: they may not); `now` is ISO 8601."""
         self._store, self._items = store, items
         self._stop, self._now, self._with_items = stop, now, with_items
+        self._trace_id = trace_id
 
     def gather(self, shard: Shard) -> Gathered:
         """One shard. Raises InvariantError when an item has no record though nothing stopped the batch."""
         listing = layout.read_listing(self._store.names(layout.shard_prefix(shard.number)))
         if listing.is_done:
             done = read_done(self._store, shard.number)
-            parts, resent = tuple(done.parts), done.progress.resent
+            parts, resent, finisher = tuple(done.parts), done.progress.resent, done.progress.attempt
         else:
-            parts, resent = listing.parts, resent_so_far(self._store, shard, listing)
-        records = self._records(shard, parts)
+            parts, resent, finisher = listing.parts, resent_so_far(self._store, shard, listing), None
+        attempts = {number: Attempt(number, _end_of(number, finisher, listing)) for number in listing.claims}
+        records = self._records(shard, parts, attempts)
         missing = records.count(None)
         if missing and self._stop is None:
             raise InvariantError(
@@ -51,14 +58,27 @@ class Gatherer:
                 "error; the outputs were not written. Run again to ask about them"
             )
         if missing or self._with_items:
-            return Gathered(self._beside_items(shard, records), resent)
-        return Gathered(((record, None) for record in records if record is not None), resent)
+            entries = self._beside_items(shard, records)
+        else:
+            entries = ((record, None) for record in records if record is not None)
+        return Gathered(entries, resent, list(attempts.values()))
 
-    def _records(self, shard: Shard, parts: tuple[PartName, ...]) -> list[Record | None]:
+    def claim(self, shard: int, attempt: int) -> Claim | None:
+        """A claim; None if it is not as it was written, which is no reason to write no outputs."""
+        try:
+            return Claim.load(self._store.read(layout.claim(shard, attempt)))
+        except pydantic.ValidationError:
+            return None
+
+    def _records(self, shard: Shard, parts: tuple[PartName, ...], attempts: dict[int, Attempt]) -> list[Record | None]:
         """The first record of each item, by position; a part of a stale attempt adds none."""
         found: list[Record | None] = [None] * shard.items
         for name in parts:
-            for record in read_part(self._store, shard, name):
+            of_part = read_part(self._store, shard, name)
+            if of_part and (attempt := attempts.get(name[0])) is not None:
+                # A worker writes records as items end, so the first and the last tell enough.
+                attempt.wrote(ended_at_of(of_part[0]), ended_at_of(of_part[-1]), len(of_part))
+            for record in of_part:
                 position = record["index"] - shard.first_item
                 if found[position] is None:
                     found[position] = record
@@ -90,4 +110,11 @@ class Gatherer:
             "attempts": 0,
             "first_attempt_at": None,
             "failed_at": self._now,
+            "trace_id": self._trace_id,
         }
+
+
+def _end_of(attempt: int, finisher: int | None, listing: layout.ShardObjects) -> AttemptEnd:
+    if attempt == finisher:
+        return AttemptEnd.DONE
+    return AttemptEnd.STOPPED if attempt in listing.stops else AttemptEnd.LOST

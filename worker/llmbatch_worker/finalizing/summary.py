@@ -57,6 +57,7 @@ def summarize(job: Job, plan: Plan, outcome: Outcome, duration_s: float) -> dict
         "name": job.batch.metadata.name,
         "namespace": job.batch.metadata.namespace,
         "uid": plan.uid,
+        "trace_id": plan.trace.trace_id,
         "phase": outcome.phase,
         "reason": outcome.stop.dump() if outcome.stop is not None else None,
         "items": {
@@ -65,6 +66,7 @@ def summarize(job: Job, plan: Plan, outcome: Outcome, duration_s: float) -> dict
             "failed": totals.failed - cancelled,
             "cancelled": cancelled,
         },
+        "attempts": totals.attempts,
         "retries": totals.retries,
         "resent_items": totals.resent,
         "usage": totals.usage.record(),

@@ -25,6 +25,7 @@ class Pass:
     sent_at: float
     input_tokens: float
     tokens: float
+    waited_s: float = 0.0
 
 
 class Gate:
@@ -35,7 +36,8 @@ class Gate:
         self._clock = clock
         self._fixed = concurrency
         self._adaptive = AdaptiveConcurrency()
-        self._granted: int | None = None
+        self.grant = Grant()
+        """The last that was given."""
         self._requests, self._tokens, self._input_tokens = Pacer(), Pacer(), Pacer()
         self._estimate = TokenEstimate()
         self._closed_until = float("-inf")
@@ -50,7 +52,8 @@ class Gate:
     def concurrency(self) -> int:
         """Requests that may be in flight now."""
         own = self._fixed if self._fixed is not None else self._adaptive.limit
-        return own if self._granted is None else min(own, self._granted)
+        granted = self.grant.concurrency
+        return own if granted is None else min(own, granted)
 
     @property
     def is_at_rest(self) -> bool:
@@ -67,7 +70,7 @@ class Gate:
         self._requests.per_minute = grant.requests_per_minute
         self._tokens.per_minute = grant.tokens_per_minute
         self._input_tokens.per_minute = grant.input_tokens_per_minute
-        self._granted = grant.concurrency
+        self.grant = grant
         self._changed.set()
 
     def pause(self, paused: bool) -> None:
@@ -90,13 +93,14 @@ class Gate:
 
     async def admit(self, question: Question) -> Pass | None:
         """Wait until a request may be sent, and count it as in flight; None when the gate is shut."""
+        came_at = self._clock()
         read = self._estimate.input(question)
         tokens = read + self._estimate.output(question)
         self.largest_tokens = max(self.largest_tokens, tokens)
         while not self._is_shut and (wait_s := self._wait_s(read, tokens)) > 0:
             self._changed.clear()
             await wait_for_event(self._changed, wait_s)
-        return None if self._is_shut else self._let_in(read, tokens)
+        return None if self._is_shut else self._let_in(read, tokens, came_at)
 
     def _wait_s(self, read: float, tokens: float) -> float:
         if self._is_paused or self.in_flight >= self.concurrency:
@@ -109,13 +113,13 @@ class Gate:
             self._input_tokens.wait_s(now, read),
         )
 
-    def _let_in(self, read: float, tokens: float) -> Pass:
+    def _let_in(self, read: float, tokens: float, came_at: float) -> Pass:
         now = self._clock()
         self._requests.take(1, now)
         self._tokens.take(tokens, now)
         self._input_tokens.take(read, now)
         self.in_flight += 1
-        return Pass(now, read, tokens)
+        return Pass(now, read, tokens, now - came_at)
 
     def leave(self, passed: Pass) -> None:
         """The request is no longer in flight."""

@@ -13,6 +13,7 @@ from llmbatch_contract.errors import ClaimLostError, InputError
 from llmbatch_contract.layout import PLAN, UNPACKED_INPUT
 from llmbatch_contract.plan import Plan, PlannedInput, asked_of
 from llmbatch_contract.spec import InputFormat, LLMBatch
+from llmbatch_contract.trace import TRACEPARENT, BatchTrace, trace_of
 from llmbatch_worker.asking import Asker, Question
 from llmbatch_worker.inputs.rows import Row, id_of
 from llmbatch_worker.inputs.source import Source, open_source
@@ -43,6 +44,7 @@ def make_plan(
     *,
     uid: str,
     created_at: str,
+    trace: BatchTrace | None = None,
     stores: Stores = LOCAL,
     workers: int = 1,
     size: ShardSize = shard_size,
@@ -50,6 +52,7 @@ def make_plan(
 ) -> Planned:
     """Plan a batch whose URIs are absolute, and leave the plan in `store` (None: look only).
 
+    `trace` is the one that the batch is, if somebody has fixed it already.
     `on_items` is told now and then how many items have been read. Raises InputError, InvalidError and StoreError.
     """
     source = open_source(batch.spec.input, stores)
@@ -68,6 +71,7 @@ def make_plan(
     shards = marks.shards(size(batch.spec.shard_size, marks.items, workers), digest.size)
     plan = Plan(
         uid=uid,
+        trace=trace or trace_of(uid, batch.metadata.annotations.get(TRACEPARENT)),
         created_at=created_at,
         version=__version__,
         asked=asked_of(batch),

@@ -11,14 +11,18 @@ import pydantic
 from llmbatch_contract.errors import InvalidError
 from llmbatch_contract.pods import (
     INPUT_FOLDER,
+    JOB_VARIABLE,
     LAST_WORDS_PATH,
+    NODE_VARIABLE,
     POD_NAME_VARIABLE,
+    POD_UID_VARIABLE,
     TOKEN_FOLDER,
     TOKEN_NAME,
     PodConfig,
     Stage,
 )
 from llmbatch_contract.reports import StopReason
+from llmbatch_worker.observing.resources import Place
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Setting:
     config: Path
     stop: str | None
     """Why the batch ended early, for finalize: a StopReason as JSON."""
-    pod: str
-    """Its name, in reports and claims."""
+    place: Place
+    """The pod and where it runs; its name stands in reports and claims."""
     index: str
     """Of an Indexed Job; empty outside one."""
     token_file: Path
@@ -47,7 +51,12 @@ def read_setting(stage: Stage, config: Path, stop: str | None, environment: Mapp
         stage=stage,
         config=config,
         stop=stop,
-        pod=environment.get(POD_NAME_VARIABLE, "pod"),
+        place=Place(
+            pod=environment.get(POD_NAME_VARIABLE, "pod"),
+            pod_uid=environment.get(POD_UID_VARIABLE, ""),
+            node=environment.get(NODE_VARIABLE, ""),
+            job=environment.get(JOB_VARIABLE, ""),
+        ),
         index=environment.get("JOB_COMPLETION_INDEX", ""),
         token_file=Path(environment.get("_LLMBATCH_TOKEN", f"{TOKEN_FOLDER}/{TOKEN_NAME}")),
         input_folder=Path(environment.get("_LLMBATCH_INPUT_FOLDER", INPUT_FOLDER)),

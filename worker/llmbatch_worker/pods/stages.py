@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
@@ -18,13 +18,16 @@ from llmbatch_contract.exits import Exit
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.pods import PodConfig
 from llmbatch_contract.reports import StopReason
+from llmbatch_telemetry import names
+from llmbatch_telemetry.names import SpanName
+from llmbatch_telemetry.spans import Value
 from llmbatch_worker.channel import Channel
 from llmbatch_worker.pods.halting import Halt
 from llmbatch_worker.pods.journal import Journal, log
-from llmbatch_worker.pods.places import PodStores
 from llmbatch_worker.pods.setting import Setting
+from llmbatch_worker.pods.telling import Telling
 from llmbatch_worker.pods.words import Notes, facts_of, final_counts
-from llmbatch_worker.stores.protocol import Store
+from llmbatch_worker.stores.protocol import Store, Stores
 from llmbatch_worker.work import utc
 
 if TYPE_CHECKING:
@@ -44,8 +47,9 @@ class Pod:
     stop: StopReason | None
     """Why the batch ended early."""
     channel: Channel
-    stores: PodStores
+    stores: Stores
     halt: Halt
+    telling: Telling
     notes: Notes = field(default_factory=Notes)
 
     @property
@@ -56,11 +60,26 @@ class Pod:
 
 def plan_stage(pod: Pod) -> Exit:
     """Plan, unless an earlier pod did."""
-    plan_or_continue(pod)
+    with pod.telling.stage(SpanName.PLAN) as told:
+        _tell_of_plan(told, _plan_or_continue(pod))
     return Exit.SUCCEEDED
 
 
-def plan_or_continue(pod: Pod) -> Plan:
+def _plan_if_need_be(pod: Pod) -> Plan:
+    """The plan, in a stage whose own work begins after it."""
+    if pod.working.exists(layout.PLAN):
+        return _planned_before(pod)
+    with pod.telling.stage(SpanName.PLAN) as told:
+        plan = _plan_or_continue(pod)
+        _tell_of_plan(told, plan)
+        return plan
+
+
+def _tell_of_plan(told: dict[str, Value], plan: Plan) -> None:
+    told[names.ITEMS], told[names.SHARDS] = plan.items, len(plan.shards)
+
+
+def _plan_or_continue(pod: Pod) -> Plan:
     """The batch's plan. Raises InputError, InvalidError and StoreError."""
     if pod.working.exists(layout.PLAN):
         return _planned_before(pod)
@@ -80,6 +99,7 @@ def _make_plan(pod: Pod) -> Plan:
         pod.working,
         uid=config.uid,
         created_at=_now(),
+        trace=config.trace,
         stores=pod.stores,
         workers=config.workers,
         size=pod_shard_size,
@@ -103,22 +123,27 @@ def _planned_before(pod: Pod) -> Plan:
 
 def shard_stage(pod: Pod) -> Exit:
     """Work on the shard whose number is the pod's index."""
-    plan = _planned_before(pod)
-    if not pod.setting.index.isdecimal() or int(pod.setting.index) >= len(plan.shards):
-        raise InvalidError(f"JOB_COMPLETION_INDEX is {pod.setting.index!r}, which is none of {len(plan.shards)} shards")
-    return asyncio.run(_work(pod, plan, [int(pod.setting.index)]))
+    index = pod.setting.index
+    if not index.isdecimal():
+        raise InvalidError(f"JOB_COMPLETION_INDEX is {index!r}, which is no number")
+    with pod.telling.shard(int(index)):
+        plan = _planned_before(pod)
+        if int(index) >= len(plan.shards):
+            raise InvalidError(f"JOB_COMPLETION_INDEX is {index!r}, which is none of {len(plan.shards)} shards")
+        return asyncio.run(_work(pod, plan, [int(index)]))
 
 
 def finalize_stage(pod: Pod) -> Exit:
     """Write the outputs, unless an earlier pod did; a batch that ended before it was planned is planned now."""
-    _finalize(pod, plan_or_continue(pod))
+    _finalize(pod, _plan_if_need_be(pod))
     return Exit.SUCCEEDED
 
 
 def run_stage(pod: Pod) -> Exit:
     """All of it, for a small batch."""
-    plan = plan_or_continue(pod)
-    code = asyncio.run(_work(pod, plan, range(len(plan.shards))))
+    plan = _plan_if_need_be(pod)
+    with pod.telling.shard(0):
+        code = asyncio.run(_work(pod, plan, range(len(plan.shards))))
     pod.halt.check()
     if code is Exit.SUCCEEDED:
         _finalize(pod, plan)
@@ -130,9 +155,15 @@ async def _work(pod: Pod, plan: Plan, shards: Iterable[int]) -> Exit:
     from llmbatch_worker.engine import Engine
     from llmbatch_worker.pods.link import HttpsLink
 
-    numbers, journal, loop = list(shards), Journal(), asyncio.get_running_loop()
+    numbers, loop = list(shards), asyncio.get_running_loop()
+    journal = Journal(pod.telling.stages)
     link = HttpsLink(pod.channel, facts_of(plan), numbers, lambda: engine.interrupt())
-    engine = Engine(pod.config.job, plan, link, worker=pod.setting.pod, stores=pod.stores, listeners=(journal,))
+    pod_name = pod.setting.place.pod
+    engine = Engine(
+        pod.config.job, plan, link,
+        worker=pod_name, stores=pod.stores, listeners=(journal, pod.telling),
+        telemetry=pod.telling.telemetry, process=pod_name,
+    )  # fmt: skip
 
     def leave() -> None:
         pod.channel.patience.end_in(_GIVE_UP_S)
@@ -152,23 +183,33 @@ def _code(ended: "Ended", *, is_done: bool) -> Exit:
     if is_done:
         return Exit.SUCCEEDED
     if ended.stop is not None or ended.told_to_stop:
-        log.warning("stopped: %s", ended.stop.message if ended.stop is not None else "the batch stops")
+        log.warning("stopped: %s", ended.stop.category if ended.stop is not None else "the batch stops")
         return Exit.STOPPED
     log.info("told to end: what was answered is written down")
     return Exit.INTERRUPTED
 
 
 def _finalize(pod: Pod, plan: Plan) -> None:
+    with pod.telling.stage(SpanName.FINALIZE) as told:
+        pod.notes.final = counts = final_counts(_summary(pod, plan))
+        told[names.ITEMS] = counts.items
+        told[names.ITEMS_SUCCEEDED] = counts.succeeded
+        told[names.ITEMS_FAILED] = counts.failed
+        told[names.ITEMS_CANCELLED] = counts.cancelled
+        told[names.ATTEMPTS] = counts.attempts
+
+
+def _summary(pod: Pod, plan: Plan) -> dict[str, Any]:
+    """The summary, as an earlier pod wrote it or as this one does."""
     import orjson
 
     from llmbatch_worker.finalizing.finalizer import SUMMARY_NAME, finalize
 
     output = pod.stores.open(pod.config.job.output_uri)
     if output.exists(SUMMARY_NAME):
-        summary = orjson.loads(output.read(SUMMARY_NAME))
+        summary: dict[str, Any] = orjson.loads(output.read(SUMMARY_NAME))
         if summary["uid"] == plan.uid:
-            pod.notes.final = final_counts(summary)
-            return
+            return summary
     summary = finalize(
         pod.config.job,
         plan,
@@ -177,8 +218,8 @@ def _finalize(pod: Pod, plan: Plan) -> None:
         stores=pod.stores,
         on_items=lambda _items: pod.halt.check(),
     )
-    pod.notes.final = final_counts(summary)
     log.info("finalized: %s", summary["phase"])
+    return summary
 
 
 def _now() -> str:

@@ -12,7 +12,8 @@ from llmbatch_contract.progress import Sample, ShardProgress
 from llmbatch_contract.reports import PlanFacts, StopReason
 from llmbatch_contract.usage import Usage
 
-_TOP_ERRORS = 10
+_SAMPLED_ERRORS = 7
+"""The status shows five, and passes over two that explain nothing. All are counted."""
 
 
 @dataclass
@@ -57,16 +58,18 @@ def final_counts(summary: dict[str, Any]) -> FinalCounts:
         succeeded=items["succeeded"],
         failed=items["failed"],
         cancelled=items["cancelled"],
+        attempts=summary["attempts"],
         retries=summary["retries"],
         resent=summary["resent_items"],
         usage=Usage.from_record(summary["usage"]),
         latency_ms=summary["latency_ms"],
-        errors=[_error_count(row) for row in summary["errors"][:_TOP_ERRORS]],
+        errors=[_error_count(row, number < _SAMPLED_ERRORS) for number, row in enumerate(summary["errors"])],
         output_bytes=output["results"]["bytes"] + output["errors"]["bytes"],
         results_name=output["results"]["uri"].rpartition("/")[2],
     )
 
 
-def _error_count(row: dict[str, Any]) -> ErrorCount:
-    sample = Sample(item_id=row["sample_id"], message=row["sample_message"]) if "sample_id" in row else None
+def _error_count(row: dict[str, Any], has_sample: bool) -> ErrorCount:
+    is_there = has_sample and "sample_id" in row
+    sample = Sample(item_id=row["sample_id"], message=row["sample_message"]) if is_there else None
     return ErrorCount(category=Category(row["category"]), count=row["count"], sample=sample)

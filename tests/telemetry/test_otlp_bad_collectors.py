@@ -1,0 +1,175 @@
+"""A collector that is slow, dead or lies costs telemetry, and nothing else: no exception, no wait, no memory."""
+
+import logging
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from llmbatch_telemetry import names
+from otlp_receiver import Behaviour, OtlpReceiver
+from telemetry.telemetry_builders import closed_port, span, telemetry
+
+BAD = [behaviour for behaviour in Behaviour if behaviour is not Behaviour.TAKE]
+PROTOCOLS = ("http/protobuf", "grpc")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("behaviour", BAD)
+def test_the_end_is_bounded_whatever_the_collector_does(protocol: str, behaviour: Behaviour) -> None:
+    with OtlpReceiver(behaviour=behaviour) as receiver:
+        with telemetry(receiver.environment(protocol), close_s=1) as started:
+            for number in range(1, 1001):
+                started.span(span(number))
+            started.meters.add(names.WORKER_ITEMS, 1, "succeeded", "")
+            before = time.monotonic()
+        assert time.monotonic() - before < 2
+        assert receiver.spans == []
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_end_is_bounded_when_nobody_listens(protocol: str) -> None:
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{closed_port()}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+    }
+    with telemetry(environment, close_s=1) as started:
+        started.span(span())
+        before = time.monotonic()
+    assert time.monotonic() - before < 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=%20secret-value"}, id="a header that requests quotes"),
+        pytest.param({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://{place}/v1/traces?key=secret-value"}, id="a query"),
+        pytest.param(
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:secret-value@{place}"},
+            id="a password, by gRPC",
+        ),
+    ],
+)
+def test_the_reason_of_a_failure_has_no_secrets(more: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    place = f"127.0.0.1:{closed_port()}"
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{place}", "OTEL_METRICS_EXPORTER": "none"}
+    environment["OTEL_EXPORTER_OTLP_TIMEOUT"] = "2500"
+    environment |= {name: value.format(place=place) for name, value in more.items()}
+    with telemetry(environment, close_s=1) as started:
+        started.span(span())
+        started.flush(5)
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("llmbatch")]
+    assert "[secret]" in lines[0]
+    assert not any("secret-value" in line for line in lines)
+
+
+def test_a_flush_waits_no_longer_than_it_is_told_to() -> None:
+    with OtlpReceiver(behaviour=Behaviour.HANG) as receiver, telemetry(receiver.environment(), close_s=0.2) as started:
+        started.span(span())
+        before = time.monotonic()
+        started.flush(0.3)
+        assert 0.25 < time.monotonic() - before < 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_collector_that_failed_is_not_waited_for_again(protocol: str) -> None:
+    with OtlpReceiver(behaviour=Behaviour.HANG) as receiver:
+        environment = receiver.environment(protocol, OTEL_EXPORTER_OTLP_TIMEOUT="300")
+        with telemetry(environment, close_s=0.2) as started:
+            started.span(span(1))
+            started.flush(5)
+            started.span(span(2))
+            before = time.monotonic()
+            for _ in range(100):
+                started.flush(5)
+            assert time.monotonic() - before < 0.3
+
+
+def test_a_collector_that_comes_back_gets_what_comes_then() -> None:
+    with OtlpReceiver(behaviour=Behaviour.ERROR) as receiver:
+        with telemetry(receiver.environment(OTEL_BSP_SCHEDULE_DELAY="50")) as started:
+            started.span(span(1))
+            started.flush(5)
+            receiver.behaviour = Behaviour.TAKE
+            started.span(span(2))
+            receiver.wait_until("the second span", lambda: receiver.spans)
+        assert [came.span_id[-1] for came in receiver.spans] == ["2"]
+        assert receiver.total("llmbatch.telemetry.dropped") == 1
+
+
+def test_a_full_queue_drops_and_counts() -> None:
+    more = {"OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "10"}
+    with OtlpReceiver(behaviour=Behaviour.HANG) as receiver:
+        with telemetry(receiver.environment(**more)) as started:
+            for number in range(1, 11):
+                started.span(span(number))
+            receiver.wait_until("the first request, which hangs", lambda: receiver.requests)
+            for number in range(5000):
+                started.span(span(number + 11))
+            receiver.behaviour = Behaviour.TAKE
+            receiver.release()
+        came, lost = len(receiver.spans), receiver.total("llmbatch.telemetry.dropped")
+    assert 100 <= came <= 120
+    assert came + lost == 5010
+
+
+def test_what_hangs_until_the_end_counts_as_lost(caplog: pytest.LogCaptureFixture) -> None:
+    with OtlpReceiver(behaviour=Behaviour.HANG) as receiver, telemetry(receiver.environment(), close_s=0.2) as started:
+        for number in range(1, 4):
+            started.span(span(number))
+    assert "telemetry: 3 spans were lost" in caplog.text
+
+
+def test_queuing_does_not_wait_for_the_collector() -> None:
+    with OtlpReceiver(behaviour=Behaviour.HANG) as receiver, telemetry(receiver.environment(), close_s=0.2) as started:
+        one = span()
+        before = time.monotonic()
+        for _ in range(50_000):
+            started.span(one)
+        assert time.monotonic() - before < 2
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_one_line_when_it_begins_to_fail_and_one_when_it_works_again(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    more = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_METRICS_EXPORTER": "none"}
+    with (
+        OtlpReceiver(behaviour=Behaviour.ERROR) as receiver,
+        telemetry(receiver.environment(protocol, **more)) as started,
+    ):
+        for number in range(1, 6):
+            started.span(span(number))
+            receiver.wait_until("another attempt", partial(_has_come, receiver, number))
+        receiver.behaviour = Behaviour.TAKE
+        started.span(span(6))
+        receiver.wait_until("the last one", lambda: receiver.spans)
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("llmbatch")]
+    assert len(lines) == 3, lines
+    assert "spans do not get to http://127.0.0.1" in lines[0]
+    assert ("500" in lines[0]) or ("INTERNAL" in lines[0])
+    assert "taken again" in lines[1]
+    assert lines[2] == "telemetry: 5 spans were lost"
+
+
+def test_no_thread_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    before = set(threading.enumerate())
+    with OtlpReceiver(behaviour=Behaviour.ERROR) as receiver, telemetry(receiver.environment()) as started:
+        started.span(span())
+    left = [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("llmbatch")]
+    assert left == []
+
+
+def test_an_endpoint_with_a_password_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = f"http://user:hunter2@127.0.0.1:{closed_port()}"
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": "100"}
+    with telemetry(environment, close_s=2) as started:
+        started.span(span())
+    assert "do not get to http://127.0.0.1" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def _has_come(receiver: OtlpReceiver, count: int) -> bool:
+    return len(receiver.requests) >= count

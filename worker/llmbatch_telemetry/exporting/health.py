@@ -1,0 +1,87 @@
+"""Whether a collector takes what it is sent: a line when it begins to fail, one when it works again, none between.
+
+OpenTelemetry's exporters log every failure and every retry; those lines are kept back here, for the reason to name.
+"""
+
+import logging
+import threading
+
+from llmbatch_telemetry.settings import Signal, without_secrets
+
+_log = logging.getLogger("llmbatch_telemetry.exporting")
+_EXPORTERS = logging.getLogger("opentelemetry")
+_GRPC = logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter")
+_REASON_CHARACTERS = 300
+_MOST_CHARACTERS = 10_000
+"""Kept of what an exporter says, until it is known to be a reason."""
+_WHEN_FAILING_S = 1.0
+
+
+class Health:
+    """Of one signal. Used by its thread; others may look."""
+
+    def __init__(self, name: str, signal: Signal) -> None:
+        self._name, self._secrets = name, signal.secrets
+        self._endpoint = without_secrets(signal.endpoint)
+        self.is_failing = False
+
+    def patience_s(self, timeout_s: float) -> float:
+        """How long to wait for a last export: not long for a collector that failed the time before."""
+        return max(min(timeout_s, _WHEN_FAILING_S) if self.is_failing else timeout_s, 0)
+
+    def note(self, is_taken: bool, reason: str) -> None:
+        """What came of an export, with the reason if it failed."""
+        if is_taken:
+            self.succeeded()
+        else:
+            self.failed(reason)
+
+    def succeeded(self) -> None:
+        """Something was taken."""
+        if self.is_failing:
+            self.is_failing = False
+            _log.info("telemetry: %s are taken again by %s", self._name, self._endpoint)
+
+    def failed(self, reason: str) -> None:
+        """Something was not taken."""
+        if not self.is_failing:
+            self.is_failing = True
+            _log.warning("telemetry: %s do not get to %s: %s", self._name, self._endpoint, self._told(reason))
+
+    def _told(self, reason: str) -> str:
+        """Exporters and what is below them quote addresses and headers."""
+        reason = reason[:_MOST_CHARACTERS]
+        for secret in self._secrets:
+            reason = reason.replace(secret, "[secret]")
+        return reason[:_REASON_CHARACTERS]
+
+
+class Complaints(logging.Handler):
+    """Takes what exporters log, by thread, instead of writing it down."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: dict[int, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the first one: it names the reason, later ones the giving up."""
+        try:
+            self._said.setdefault(threading.get_ident(), record.getMessage()[:_MOST_CHARACTERS])
+        except Exception:  # noqa: BLE001
+            self.handleError(record)
+
+    def taken(self) -> str:
+        """What was said in this thread since the last time."""
+        return self._said.pop(threading.get_ident(), "no reason was given")
+
+
+COMPLAINTS = Complaints()
+
+
+def quiet_exporters() -> None:
+    """From now on, what OpenTelemetry logs is not written. To be called when its exporters have been imported."""
+    if COMPLAINTS not in _EXPORTERS.handlers:
+        _EXPORTERS.addHandler(COMPLAINTS)
+    _EXPORTERS.propagate = False
+    # It leaves out what it has said in the last minute, so that the second signal would have no reason.
+    _GRPC.filters.clear()
