@@ -14,6 +14,7 @@ from llmbatch_cli.simulator.command import simulate
 from llmbatch_contract import __version__
 from llmbatch_contract.errors import LLMBatchError
 from llmbatch_contract.exits import Exit, exit_for
+from llmbatch_contract.job import Job
 
 app = typer.Typer(
     name="llmbatch",
@@ -53,6 +54,10 @@ def run(
         typer.Option(metavar="DIR", help="Where to keep working files. Default: .llmbatch in the output folder."),
     ] = None,
     output: OutputKind = "text",
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="When it is finished, write a page about it: one HTML file, to look at."),
+    ] = None,
 ) -> None:
     """Run a batch on this machine. Run it again to continue where it stopped.
 
@@ -63,17 +68,36 @@ def run(
     from llmbatch_cli.running.run import LocalRun
 
     job = read_job(manifest, state)
+    if report is not None:
+        _check_report(report)
     display = make_display(output)
     try:
         code = LocalRun(job, workers, display).run()
     except Exception:
         display.close(None)
         raise
-    except KeyboardInterrupt:  # between the stages; while shards run, the run itself sees the signal
+    except KeyboardInterrupt:
         display.close(None)
         display.say(INTERRUPTED)
         code = Exit.INTERRUPTED
+    if report is not None and code is not Exit.INTERRUPTED:
+        _write_report(job, report)
+        if output == "text":
+            print(f"  report     {report}")
     raise typer.Exit(code)
+
+
+def _check_report(file: Path) -> None:
+    from llmbatch_cli.report.local import check_place
+
+    check_place(file)
+
+
+def _write_report(job: Job, file: Path) -> None:
+    from llmbatch_cli.kubectl.download import to_file
+    from llmbatch_cli.report.local import local_page
+
+    to_file(iter([local_page(job).encode()]), file, force=True)
 
 
 @app.command()

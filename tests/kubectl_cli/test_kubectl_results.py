@@ -15,7 +15,11 @@ from kubectl_cli.shop import Shop
 pytest_plugins = ["cluster_fixture", "kubectl_cli.shop", "kubectl_cli.own_coordinator"]
 
 LINE = b'{"id": "1", "output": "\xc3\xbc"}\n'
-LETTERS = b'{"id":"2","error":{"category":"timeout"}}\n{"id":"3","error":{"category":"auth"}}\n'
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+LETTERS = b"".join(
+    b'{"id":"%d","index":%d,"error":{"category":"%s"},"trace_id":"%s"}\n' % (*letter, TRACE_ID.encode())
+    for letter in ((2, 1, b"timeout"), (3, 17, b"auth"))
+)
 
 
 def summary(results: bytes = LINE, errors: bytes = LETTERS) -> bytes:
@@ -116,10 +120,36 @@ def test_each_permission_that_is_missing_has_its_sentence(coordinator: OwnCoordi
     assert joe.run("results", "tickets", **where).out.encode() == LINE
 
 
+def test_errors_are_listed_with_links_into_the_trace(coordinator: OwnCoordinator) -> None:
+    finished(coordinator)
+    shop = coordinator.shop
+    template = "http://jaeger/trace/{trace_id}?uiFind={item}&of={namespace}/{batch}"
+    where = operator_in(shop) | {"LLMBATCH_TRACE_URL": template}
+    listed = shop.run("errors", "tickets", "--trace", **where)
+    assert (listed.code, listed.err) == (0, "")
+    link = f"http://jaeger/trace/{TRACE_ID}?uiFind={{}}&of={shop.namespace}/tickets"
+    assert listed.out == f"2\ttimeout\t{link.format(2)}\n3\tauth\t{link.format(3)}\n"
+
+    chosen = shop.run("errors", "tickets", "--trace", "--trace-url", "{index}", "--category", "auth", **where)
+    assert (chosen.code, chosen.out, chosen.err) == (0, "3\tauth\t17\n", "")
+    wrong = shop.run("errors", "tickets", "--trace", "--trace-url", "http://jaeger/{trace}", **where)
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "{trace} in the link to a trace" in wrong.err
+
+
+def test_without_a_template_errors_are_listed_with_trace_ids_and_a_hint(coordinator: OwnCoordinator) -> None:
+    finished(coordinator)
+    listed = coordinator.shop.run("errors", "tickets", "--trace", **operator_in(coordinator.shop))
+    assert (listed.code, listed.out) == (0, f"2\ttimeout\t{TRACE_ID}\n3\tauth\t{TRACE_ID}\n")
+    assert "--trace-url or LLMBATCH_TRACE_URL makes links" in listed.err
+
+
 def test_errors_in_the_form_of_openai_have_no_categories(shop: Shop) -> None:
     shop.create(status(total=1, failed=1), output={"format": "openai"})
     ended = shop.run("errors", "tickets", "--category", "auth")
     assert (ended.code, ended.err) == (2, "error: --category: errors in OpenAI's form do not name a category each\n")
+    ended = shop.run("errors", "tickets", "--trace")
+    assert (ended.code, ended.err) == (2, "error: --trace: errors in OpenAI's form do not name a trace each\n")
 
 
 def test_a_batch_that_is_not_finished_says_so(shop: Shop) -> None:

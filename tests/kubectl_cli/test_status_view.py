@@ -51,6 +51,15 @@ def test_the_page_of_a_running_batch() -> None:
     )
 
 
+def test_with_a_template_the_page_links_to_the_trace() -> None:
+    shown = [line.text for line in page(batch(RUNNING), NOW, "http://jaeger/trace/{trace_id}?uiFind={item}")]
+    assert shown[-1] == "  trace at   http://jaeger/trace/4bf92f3577b34da6a3ce929d0e0e4736?uiFind="
+
+
+def test_a_batch_that_has_no_trace_yet_has_no_link() -> None:
+    assert "trace" not in "".join(line.text for line in page(batch(), NOW, "http://jaeger/trace/{trace_id}"))
+
+
 def test_the_page_of_a_finished_batch_says_how_to_get_its_outputs() -> None:
     ended: Document = {
         "startTime": "2026-11-22T08:01:40Z",

@@ -45,10 +45,11 @@ def to_file(blocks: Iterator[bytes], file: Path, force: bool) -> None:
 
 def of_categories(blocks: Iterator[bytes], categories: Collection[str]) -> Iterator[bytes]:
     """The dead letters that failed for one of these reasons, a line each."""
-    return (line for line in _lines(blocks) if json.loads(line)["error"]["category"] in categories)
+    return (line for line in lines_of(blocks) if json.loads(line)["error"]["category"] in categories)
 
 
-def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def lines_of(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines in blocks of any size."""
     rest = b""
     for block in blocks:
         *whole, rest = (rest + block).split(b"\n")

@@ -19,9 +19,11 @@ from llmbatch_cli.kubectl.kubectl import BATCHES, Kubectl
 from llmbatch_cli.kubectl.options import Context, Kubeconfig, Namespace, on_cluster
 from llmbatch_cli.kubectl.results import Outputs
 from llmbatch_cli.kubectl.retrying import retry_batch
-from llmbatch_cli.kubectl.screen import now, show, watch_view
+from llmbatch_cli.kubectl.screen import now, show, tell, watch_view
 from llmbatch_cli.kubectl.status_view import page, table
+from llmbatch_cli.kubectl.traces import traces_of
 from llmbatch_cli.kubectl.watching import get_batch, until
+from llmbatch_cli.trace_links import TraceUrl
 from llmbatch_contract import __version__
 from llmbatch_contract.categories import Category
 from llmbatch_contract.errors import InvalidError, LLMBatchError
@@ -75,6 +77,7 @@ def status(
     output: Annotated[
         Literal["text", "json"], typer.Option("--output", "-o", help="json: as the API server has it.")
     ] = "text",
+    trace_url: TraceUrl = "",
 ) -> None:
     """Show one batch in full, or all in a table."""
     if name is not None and all_namespaces:
@@ -83,7 +86,7 @@ def status(
     if output == "json":
         print(json.dumps(document, indent=2))
     elif name is not None:
-        show(page(read_batch(document), now()))
+        show(page(read_batch(document), now(), trace_url))
     elif batches := [read_batch(each) for each in document.get("items", [])]:
         show(table(batches, now(), all_namespaces))
     else:
@@ -92,13 +95,13 @@ def status(
 
 @app.command()
 @on_cluster
-def watch(kubectl: Kubectl, name: Name) -> None:
+def watch(kubectl: Kubectl, name: Name, trace_url: TraceUrl = "") -> None:
     """Follow a batch until it is finished.
 
     Exit codes: 0 all items succeeded · 3 finished, some items failed · 1 failed, cancelled or deleted ·
     130 interrupted.
     """
-    view = watch_view()
+    view = watch_view(trace_url)
 
     def is_seen_to_the_end(batch: Batch) -> bool:
         view.update(batch)
@@ -131,6 +134,10 @@ def errors(
     kubectl: Kubectl,
     name: Name,
     category: Categories = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Instead: id, category and link to the trace, with tabs between.")
+    ] = False,
+    trace_url: TraceUrl = "",
     output: File = None,
     force: Force = False,
     operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
@@ -140,10 +147,12 @@ def errors(
     They are the items without a result, each with the reason.
     """
     outputs = _outputs(kubectl, name, operator_namespace)
-    if category and not has_own_form(outputs.batch):
-        raise InvalidError("--category: errors in OpenAI's form do not name a category each")
+    if (category or trace) and not has_own_form(outputs.batch):
+        option, what = ("--category", "category") if category else ("--trace", "trace")
+        raise InvalidError(f"{option}: errors in OpenAI's form do not name a {what} each")
     blocks = outputs.read("errors")
-    deliver(of_categories(blocks, category) if category else blocks, output, force)
+    chosen = of_categories(blocks, category) if category else blocks
+    deliver(traces_of(chosen, outputs.batch, trace_url, tell) if trace else chosen, output, force)
 
 
 @app.command()
@@ -160,6 +169,25 @@ def summary(
     It is JSON: what was asked, of which model, with which input, and what came of it.
     """
     deliver(iter([_outputs(kubectl, name, operator_namespace).summary()]), output, force)
+
+
+@app.command()
+@on_cluster
+def report(
+    kubectl: Kubectl,
+    name: Name,
+    output: File = None,
+    force: Force = False,
+    operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+) -> None:
+    """Make a page about a finished batch.
+
+    It is one HTML file: progress, throughput, latency, errors, cost, slowest items, shards.
+    """
+    from llmbatch_cli.report.page import page_of
+
+    html = page_of(*_outputs(kubectl, name, operator_namespace).for_page())
+    deliver(iter([html.encode()]), output, force)
 
 
 @app.command()

@@ -14,11 +14,13 @@ from typing import Literal
 from llmbatch_cli.kubectl.batches import Batch, Fields
 from llmbatch_cli.kubectl.kubectl import Kubectl
 from llmbatch_cli.kubectl.places import is_elsewhere, name_in
-from llmbatch_cli.kubectl.words import clean, percent
+from llmbatch_cli.kubectl.words import clean, clock, percent
 from llmbatch_contract.errors import BatchStateError, ClusterAwayError, DownloadError, ForbiddenError, NotThereError
 from llmbatch_contract.wire import RESULTS, RESULTS_KEY, results_secret, signature
 
-OUTPUTS = Literal["results", "errors", "summary"]
+OUTPUTS = Literal["results", "errors", "summary", "report"]
+_REPORT_NAME = "report.json"
+"""Beside summary.json; the status does not name it."""
 VALID_FOR_S = 300
 _SERVICE = "https:llmbatch-coordinator:https"
 _BLOCK = 65_536
@@ -44,11 +46,19 @@ class Outputs:
 
     def summary(self) -> bytes:
         """summary.json, whole."""
-        data = b"".join(self._blocks("summary"))
+        return self._document("summary")
+
+    def for_page(self) -> tuple[bytes, bytes]:
+        """summary.json and report.json, whole: what the page about a batch shows."""
+        results_path(self.batch, "report")  # so that an error speaks of what was asked for
+        return self.summary(), self._document("report")
+
+    def _document(self, which: Literal["summary", "report"]) -> bytes:
+        data = b"".join(self._blocks(which))
         try:
             json.loads(data)
         except ValueError as error:
-            raise DownloadError(f"summary.json of {self.batch.name} came incomplete; try again") from error
+            raise DownloadError(f"{which}.json of {self.batch.name} came incomplete; try again") from error
         return data
 
     def read(self, which: Literal["results", "errors"]) -> Iterator[bytes]:
@@ -66,11 +76,21 @@ class Outputs:
                 while block := stdout.read(_BLOCK):
                     yield block
         except NotThereError as error:
-            raise NotThereError(_not_there(str(error), self.operator_namespace, path)) from error
+            raise NotThereError(self._not_there(str(error), which, path)) from error
         except ForbiddenError as error:
             raise ForbiddenError(_refused(str(error), self.operator_namespace)) from error
         except ClusterAwayError as error:
             raise ClusterAwayError(f"the operator in namespace {self.operator_namespace} is away: {error}") from error
+
+    def _not_there(self, said: str, which: OUTPUTS, path: str) -> str:
+        if "services " in said:
+            return f"no operator in namespace {self.operator_namespace}; --operator-namespace says where it is"
+        if which == "report":
+            return (
+                f"{self.batch.name} was finished by an operator that wrote no {_REPORT_NAME} yet; "
+                f"`kubectl llmbatch summary {self.batch.name}` has its numbers"
+            )
+        return f"the operator's store has no {path.removeprefix(RESULTS)}"
 
     def _key(self) -> str:
         secret, namespace = results_secret(self.batch.name, self.batch.uid), self.batch.namespace
@@ -90,12 +110,21 @@ class Outputs:
 
 def results_path(batch: Batch, which: OUTPUTS) -> str:
     """The path of an output at the coordinator. Raises BatchStateError where there is none."""
-    place = batch.status.part("output").text(which)
+    place = _place(batch, which)
     if not place:
-        raise BatchStateError(_no_output(batch))
+        raise BatchStateError(_no_output(batch, which))
     if is_elsewhere(place):
-        raise BatchStateError(f"{which} of {batch.name} are not in the built-in store; read them at {place}")
+        is_, them = ("are", "them") if which in ("results", "errors") else ("is", "it")
+        raise BatchStateError(f"{which} of {batch.name} {is_} not in the built-in store; read {them} at {place}")
     return f"{RESULTS}/{batch.namespace}/{batch.name}/{name_in(place)}"
+
+
+def _place(batch: Batch, which: OUTPUTS) -> str:
+    output = batch.status.part("output")
+    if which != "report":
+        return output.text(which)
+    folder, slash, _summary = output.text("summary").rpartition("/")
+    return f"{folder}{slash}{_REPORT_NAME}" if slash else ""
 
 
 def signed_url(key: str, path: str, expires: int, operator_namespace: str) -> str:
@@ -117,22 +146,19 @@ def checked(blocks: Iterator[bytes], written: Written, what: str) -> Iterator[by
         raise DownloadError(f"{what}: what came is not what was written (its SHA-256 differs); try again")
 
 
-def _no_output(batch: Batch) -> str:
+def _no_output(batch: Batch, which: OUTPUTS) -> str:
     if not batch.is_finished:
         share = f" ({percent(batch.share)})" if batch.items.total else ""
+        there = "there is a report" if which == "report" else "there are results"
+        expected = batch.status.time("estimatedCompletionTime")
+        when = f", which is expected for {clock(expected)}" if expected is not None else ""
         return (
-            f"{batch.name} is {batch.phase}{share}: there are results when it is finished; "
+            f"{batch.name} is {batch.phase}{share}: {there} when it is finished{when}; "
             f"`kubectl llmbatch watch {batch.name}` waits for that"
         )
     failed = batch.condition("Failed") or batch.condition("Cancelled")
     why = f": {clean(failed.message, 500)}" if failed and failed.message else ""
     return f"{batch.name} is {batch.phase} and has no results{why}"
-
-
-def _not_there(said: str, operator_namespace: str, path: str) -> str:
-    if "services " in said:
-        return f"no operator in namespace {operator_namespace}; --operator-namespace says where it is"
-    return f"the operator's store has no {path.removeprefix(RESULTS)}"
 
 
 def _refused(said: str, operator_namespace: str) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from llmbatch_cli.kubectl.batches import Batch
 from llmbatch_cli.kubectl.status_view import Line, moment, page
+from llmbatch_cli.trace_links import check_template
 
 _LINE_EVERY_S = 5.0
 
@@ -48,16 +49,17 @@ class WatchView(Protocol):
         """No more changes: leave the last state."""
 
 
-def watch_view() -> WatchView:
-    """Live on a terminal, lines elsewhere."""
-    return LiveView() if sys.stdout.isatty() else LinesView()
+def watch_view(trace_url: str = "") -> WatchView:
+    """Live on a terminal, lines elsewhere. `trace_url` as for `page`; raises InvalidError if it cannot be used."""
+    check_template(trace_url)
+    return LiveView(trace_url) if sys.stdout.isatty() else LinesView(trace_url)
 
 
 class LinesView:
     """A line when the phase or a trouble changes and every few seconds else, and the whole page at the end."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, trace_url: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self._trace_url, self._clock = trace_url, clock
         self._shown_at = float("-inf")
         self._shown: tuple[object, ...] = ()
         self._last: Batch | None = None
@@ -78,16 +80,17 @@ class LinesView:
     def close(self) -> None:
         """The page."""
         if self._last is not None:
-            show(page(self._last, now()))
+            show(page(self._last, now(), self._trace_url))
 
 
 class LiveView:
     """The page, redrawn in place."""
 
-    def __init__(self) -> None:
+    def __init__(self, trace_url: str = "") -> None:
         from rich.console import Console
         from rich.live import Live
 
+        self._trace_url = trace_url
         self._live = Live(console=Console(highlight=False), auto_refresh=False)
         self._live.start()
 
@@ -95,7 +98,7 @@ class LiveView:
         """Redraw."""
         from rich.text import Text
 
-        styled = [(f"{line.text}\n", line.style) for line in page(batch, now())]
+        styled = [(f"{line.text}\n", line.style) for line in page(batch, now(), self._trace_url)]
         self._live.update(Text.assemble(*styled), refresh=True)
 
     def say(self, text: str) -> None:

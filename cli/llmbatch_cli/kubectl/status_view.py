@@ -9,7 +9,9 @@ from datetime import datetime
 
 from llmbatch_cli.kubectl.batches import Batch, Condition, ErrorTally
 from llmbatch_cli.kubectl.places import is_elsewhere, name_in
+from llmbatch_cli.kubectl.traces import trace_of
 from llmbatch_cli.kubectl.words import bar, clean, clock, percent, rate, since
+from llmbatch_cli.trace_links import trace_link
 
 _BAR_CHARS = 60
 _UNREMARKABLE = frozenset({"Planned", "Complete"})
@@ -32,8 +34,8 @@ class Line:
     style: str = ""
 
 
-def page(batch: Batch, now: datetime) -> list[Line]:
-    """Everything about one batch."""
+def page(batch: Batch, now: datetime, trace_url: str = "") -> list[Line]:
+    """Everything about one batch; `trace_url` is the template of a link to its trace."""
     lines = [
         Line(f"{batch.name}: {batch.phase}", f"bold {_PHASE_STYLES.get(batch.phase, 'cyan')}"),
         *(_row(c.type.lower(), _told(c), "red" if c.type != "Suspended" else "yellow") for c in troubles(batch)),
@@ -43,7 +45,7 @@ def page(batch: Batch, now: datetime) -> list[Line]:
     facts = [*_counts(batch), *_pace(batch, now), *_use(batch)]
     lines += [_row(label, text) for label, text in facts]
     lines += [_row("error", _error(e), "yellow") for e in batch.errors]
-    return lines + [_row(label, text) for label, text in (*_context(batch), *_what_next(batch))]
+    return lines + [_row(label, text) for label, text in (*_context(batch, trace_url), *_what_next(batch))]
 
 
 def moment(batch: Batch) -> str:
@@ -156,12 +158,14 @@ def _use(batch: Batch) -> Iterator[tuple[str, str]]:
         yield "retries", f"{status.count('retries'):,}{resent}"
 
 
-def _context(batch: Batch) -> Iterator[tuple[str, str]]:
+def _context(batch: Batch, trace_url: str) -> Iterator[tuple[str, str]]:
     yield "namespace", batch.namespace
     if isinstance(model := batch.spec.get("model"), str):
         yield "model", clean(model)
     if trace := batch.status.text("traceId"):
         yield "trace", trace
+        if trace_url:
+            yield "trace at", trace_link(trace_url, trace_of(batch))
 
 
 def _what_next(batch: Batch) -> Iterator[tuple[str, str]]:

@@ -21,8 +21,8 @@ class Display(Protocol):
     def say(self, text: str) -> None:
         """Tell something once."""
 
-    def close(self, summary: dict[str, Any] | None) -> None:
-        """Show the end; None when there is no summary."""
+    def close(self, summary: dict[str, Any] | None, trace: str = "") -> None:
+        """Show the end; None when there is no summary. `trace` is where its trace is found, if anywhere."""
 
 
 def make_display(output: str) -> Display:
@@ -52,7 +52,7 @@ class JsonLines:
         """One line."""
         _print(json.dumps({"message": text}), self._file)
 
-    def close(self, summary: dict[str, Any] | None) -> None:
+    def close(self, summary: dict[str, Any] | None, trace: str = "") -> None:
         """The summary, as the last line."""
         if summary is not None:
             _print(json.dumps({"summary": summary}), self._file)
@@ -80,10 +80,10 @@ class PlainLines:
         """One line."""
         _print(text, self._file)
 
-    def close(self, summary: dict[str, Any] | None) -> None:
+    def close(self, summary: dict[str, Any] | None, trace: str = "") -> None:
         """The summary in words."""
         if summary is not None:
-            self.say(describe_summary(summary))
+            self.say(describe_summary(summary, trace))
 
 
 class Live:
@@ -112,11 +112,11 @@ class Live:
         """A line above the bar."""
         self._console.print(text, highlight=False, markup=False)
 
-    def close(self, summary: dict[str, Any] | None) -> None:
+    def close(self, summary: dict[str, Any] | None, trace: str = "") -> None:
         """Leave the last picture, and the summary below."""
         self._live.stop()
         if summary is not None:
-            self._console.print(describe_summary(summary), highlight=False, markup=False)
+            self._console.print(describe_summary(summary, trace), highlight=False, markup=False)
 
 
 def describe(snapshot: Snapshot) -> list[str]:
@@ -155,7 +155,7 @@ def _troubles(snapshot: Snapshot) -> list[str]:
     return parts
 
 
-def describe_summary(summary: dict[str, Any]) -> str:
+def describe_summary(summary: dict[str, Any], trace: str = "") -> str:
     """The end of a batch in a few lines."""
     items, latency = summary["items"], summary["latency_ms"]
     lines = [
@@ -174,6 +174,8 @@ def describe_summary(summary: dict[str, Any]) -> str:
         lines.append(f"  cost       {summary['cost']['amount']:,.4f} {summary['cost']['currency']}")
     if summary["retries"] or summary["resent_items"]:
         lines.append(f"  retries    {summary['retries']:,}; items sent again after a stop: {summary['resent_items']:,}")
+    if trace:
+        lines.append(f"  trace      {trace}")
     lines.append(f"  results    {summary['output']['results']['uri']}")
     lines.append(f"  errors     {summary['output']['errors']['uri']}")
     return "\n".join(lines)

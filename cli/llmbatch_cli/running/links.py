@@ -13,20 +13,23 @@ class ShardQueue:
 
     def __init__(self, shards: Iterable[int]) -> None:
         self._waiting = deque(shards)
-        self._taken: dict[str, set[int]] = {}
+        self._taken: dict[str, dict[int, float]] = {}
+        """By worker: shards, and when it took them, in Unix time."""
 
     def take(self, worker: str) -> int | None:
         """The next shard; None when there are no more."""
         if not self._waiting:
             return None
         shard = self._waiting.popleft()
-        self._taken.setdefault(worker, set()).add(shard)
+        self._taken.setdefault(worker, {})[shard] = time.time()
         return shard
 
-    def lost(self, worker: str, coordinator: Coordinator) -> None:
-        """Put back what a dead worker had not finished."""
-        left = [s for s in self._taken.pop(worker, set()) if not coordinator.progress.is_shard_done(s)]
+    def lost(self, worker: str, coordinator: Coordinator) -> dict[int, float]:
+        """Put back what a dead worker had not finished: these shards, by when it took them."""
+        taken = self._taken.pop(worker, {})
+        left = {shard: at for shard, at in taken.items() if not coordinator.progress.is_shard_done(shard)}
         self._waiting.extendleft(sorted(left, reverse=True))
+        return left
 
     @property
     def is_empty(self) -> bool:

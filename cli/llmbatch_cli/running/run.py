@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from llmbatch_cli.interrupts import raise_on_sigterm
-from llmbatch_cli.running.display import INTERRUPTED, Display
+from llmbatch_cli.running.display import Display
 from llmbatch_cli.running.links import ShardQueue
 from llmbatch_cli.running.snapshot import Snapshot, snapshot
 from llmbatch_cli.running.state import finished_summary, plan_or_continue
+from llmbatch_cli.running.telling import Telling, start_telling
 from llmbatch_cli.running.workers import LocalWorker, WorkerProcesses
+from llmbatch_cli.trace_links import VARIABLE, Traced, check_template, trace_link
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.exits import Exit
 from llmbatch_contract.job import Job
@@ -36,7 +39,7 @@ _EXITS = {
 
 @dataclass
 class LocalRun:
-    """One `llmbatch run`. Raises LLMBatchError, and KeyboardInterrupt when interrupted outside the shards."""
+    """One `llmbatch run`. Raises LLMBatchError, and KeyboardInterrupt when interrupted."""
 
     job: Job
     workers: int
@@ -49,41 +52,56 @@ class LocalRun:
             self.display.close(finished)
             return _EXITS[finished["phase"]]
         check_api_key(self.job.batch.spec.endpoint)
-        plan = self._plan()
+        check_template(_trace_url())
+        plan, is_new = self._plan()
+        planned_at = time.time()
+        telling = start_telling(self.job, plan)
+        if is_new:
+            telling.planned(planned_at)
+        try:
+            with telling.closing():
+                summary = self._to_the_end(plan, telling)
+        finally:
+            self._warn(telling)
+        self.display.close(summary, self._trace(telling))
+        return _EXITS[summary["phase"]]
+
+    def _to_the_end(self, plan: Plan, telling: Telling) -> dict[str, Any]:
+        """Work on the shards and write the outputs; the summary."""
         coordinator = Coordinator(
             limits=self.job.batch.spec.endpoint.limits,
             policy=self.job.batch.spec.failure_policy,
             progress=BatchProgress(plan.items, len(plan.shards)),
             report_every_s=_REPORT_EVERY_S,
         )
-        interrupted = asyncio.run(self._run_shards(plan, coordinator))
+        interrupted = asyncio.run(self._run_shards(plan, coordinator, telling))
         raise_on_sigterm()
         if interrupted:
-            self.display.close(None)
-            self.display.say(INTERRUPTED)
-            return Exit.INTERRUPTED
-        summary = self._finalize(plan, coordinator)
-        self.display.close(summary)
-        return _EXITS[summary["phase"]]
+            raise KeyboardInterrupt
+        return self._finalize(plan, coordinator, telling)
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> tuple[Plan, bool]:
+        """The plan, and whether it was made just now."""
         plan, planned = plan_or_continue(
-            self.job, self.workers, lambda items: self.display.update(Snapshot("planning", 0, succeeded=items))
+            self.job,
+            self.workers,
+            os.environ.get("TRACEPARENT"),
+            lambda items: self.display.update(Snapshot("planning", 0, succeeded=items)),
         )
         if planned is None:
             self.display.say(f"continuing the run of {plan.created_at}: {plan.items:,} items")
         else:
             self.display.say(f"planned {plan.items:,} items in {len(plan.shards):,} shards")
             _warn_of_misfits(planned, self.display)
-        return plan
+        return plan, planned is not None
 
-    async def _run_shards(self, plan: Plan, coordinator: Coordinator) -> bool:
+    async def _run_shards(self, plan: Plan, coordinator: Coordinator, telling: Telling) -> bool:
         """Work on all shards; True if it was interrupted."""
         queue = ShardQueue(range(len(plan.shards)))
         workers: LocalWorker | WorkerProcesses = (
-            LocalWorker(self.job, plan, coordinator, queue)
+            LocalWorker(self.job, plan, coordinator, queue, telling.telemetry, telling.process)
             if self.workers == 1
-            else WorkerProcesses(self.job, coordinator, queue, self.workers)
+            else WorkerProcesses(self.job, coordinator, queue, self.workers, telling.lost)
         )
         interrupted = asyncio.Event()
 
@@ -94,23 +112,25 @@ class LocalRun:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
-        showing = asyncio.create_task(self._show(coordinator))
+        showing = asyncio.create_task(self._show(coordinator, telling))
         try:
             await workers.run()
         finally:
             showing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await showing
-        self._show_once(coordinator, Speedometer())
+        self._show_once(coordinator, telling, Speedometer())
         return interrupted.is_set()
 
-    async def _show(self, coordinator: Coordinator) -> None:
+    async def _show(self, coordinator: Coordinator, telling: Telling) -> None:
         speed = Speedometer()
         while True:
-            self._show_once(coordinator, speed)
+            self._show_once(coordinator, telling, speed)
             await asyncio.sleep(_SHOW_EVERY_S)
 
-    def _show_once(self, coordinator: Coordinator, speed: Speedometer) -> None:
+    def _show_once(self, coordinator: Coordinator, telling: Telling, speed: Speedometer) -> None:
+        telling.runs(coordinator, speed)
+        self._warn(telling)
         self.display.update(
             snapshot(
                 coordinator,
@@ -120,11 +140,35 @@ class LocalRun:
             )
         )
 
-    def _finalize(self, plan: Plan, coordinator: Coordinator) -> dict[str, Any]:
+    def _finalize(self, plan: Plan, coordinator: Coordinator, telling: Telling) -> dict[str, Any]:
+        started = time.time()
+
         def on_items(items: int) -> None:
             self.display.update(Snapshot("finalizing", plan.items, succeeded=items))
 
-        return finalize(self.job, plan, stop=coordinator.stop, now=utc(time.time()), on_items=on_items)
+        try:
+            summary = finalize(self.job, plan, stop=coordinator.stop, now=utc(started), on_items=on_items)
+        except Exception as error:
+            telling.failed_to_finalize(started, error)
+            raise
+        telling.finalized(started, summary)
+        return summary
+
+    def _warn(self, telling: Telling) -> None:
+        for warning in telling.warnings.taken():
+            self.display.say(warning)
+
+    def _trace(self, telling: Telling) -> str:
+        """Where the trace is, if there is one: a link, where a template makes one."""
+        if telling.trace_id is None:
+            return ""
+        batch = self.job.batch.metadata
+        traced = Traced(telling.trace_id, batch.namespace, batch.name)
+        return trace_link(_trace_url(), traced) if _trace_url() else telling.trace_id
+
+
+def _trace_url() -> str:
+    return os.environ.get(VARIABLE, "")
 
 
 def _warn_of_misfits(planned: Planned, display: Display) -> None:

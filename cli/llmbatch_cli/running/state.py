@@ -14,6 +14,7 @@ from llmbatch_contract import layout
 from llmbatch_contract.errors import InputChangedError, StateMismatchError
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan, asked_of, changed_fields
+from llmbatch_contract.trace import TRACEPARENT, BatchTrace, trace_of
 from llmbatch_worker.finalizing.finalizer import SUMMARY_NAME
 from llmbatch_worker.inputs.source import open_source
 from llmbatch_worker.planning.planner import Planned, make_plan
@@ -22,15 +23,33 @@ from llmbatch_worker.stores.protocol import Store
 from llmbatch_worker.work import utc
 
 
-def plan_or_continue(job: Job, workers: int, on_items: Callable[[int], None]) -> tuple[Plan, Planned | None]:
-    """The plan to run, and (for a new one) what planning found. Raises StateMismatchError, InputError, StoreError."""
+def plan_or_continue(
+    job: Job, workers: int, caller: str | None, on_items: Callable[[int], None]
+) -> tuple[Plan, Planned | None]:
+    """The plan to run, and (for a new one) what planning found. Raises StateMismatchError, InputError, StoreError.
+
+    `caller` is the `traceparent` of the process that started this one; a plan keeps the trace that it began with.
+    """
     store = LOCAL.open(job.store_uri)
     if store.exists(layout.PLAN):
         return _continued(job, store), None
+    uid = uuid.uuid4().hex
     planned = make_plan(
-        job.batch, store, uid=uuid.uuid4().hex, created_at=utc(time.time()), workers=workers, on_items=on_items
+        job.batch,
+        store,
+        uid=uid,
+        created_at=utc(time.time()),
+        trace=_trace(job, uid, caller),
+        workers=workers,
+        on_items=on_items,
     )
     return planned.plan, planned
+
+
+def _trace(job: Job, uid: str, caller: str | None) -> BatchTrace:
+    """The manifest's annotation comes before the environment."""
+    annotated = trace_of(uid, job.batch.metadata.annotations.get(TRACEPARENT))
+    return annotated if annotated.parent_id is not None else trace_of(uid, caller)
 
 
 def finished_summary(job: Job) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ import asyncio
 import signal
 import sys
 import time
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import orjson
 
 from llmbatch_cli.running.links import DirectLink, ShardQueue
+from llmbatch_cli.running.telling import LostWorker
 from llmbatch_contract import errors
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.errors import LLMBatchError, WorkerLostError
@@ -21,6 +24,7 @@ from llmbatch_contract.exits import Exit
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.reports import Report
+from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.engine import Engine
 
 _MOST_DEATHS = 3
@@ -36,12 +40,17 @@ class LocalWorker:
     plan: Plan
     coordinator: Coordinator
     queue: ShardQueue
+    telemetry: Telemetry
+    process: str
+    """What makes its spans its own."""
     _engine: Engine | None = None
 
     async def run(self) -> None:
         """Work until done, stopped or interrupted."""
         link = DirectLink(self.coordinator, self.queue, "local-0")
-        self._engine = Engine(self.job, self.plan, link, worker="local-0")
+        self._engine = Engine(
+            self.job, self.plan, link, worker="local-0", telemetry=self.telemetry, process=self.process
+        )
         await self._engine.run()
 
     def interrupt(self) -> None:
@@ -58,6 +67,7 @@ class WorkerProcesses:
     coordinator: Coordinator
     queue: ShardQueue
     count: int
+    on_killed: Callable[[LostWorker], None]
     _processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     _is_interrupted: bool = False
     _deaths: int = 0
@@ -80,9 +90,12 @@ class WorkerProcesses:
 
     async def _keep_one(self, worker: str) -> None:
         while not self._is_interrupted:
-            code = await self._run_one(worker)
+            process = f"{worker}-{uuid.uuid4()}"
+            code = await self._run_one(worker, process)
             self.coordinator.lost(worker)
-            self.queue.lost(worker, self.coordinator)
+            left = self.queue.lost(worker, self.coordinator)
+            if code < 0:
+                self.on_killed(LostWorker(process, left, -code))
             if code in (Exit.SUCCEEDED, Exit.INTERRUPTED) and (self.queue.is_empty or self.coordinator.stop):
                 return
             if code not in (Exit.SUCCEEDED, Exit.INTERRUPTED):
@@ -93,9 +106,9 @@ class WorkerProcesses:
                     "Run the same command again to go on"
                 )
 
-    async def _run_one(self, worker: str) -> int:
+    async def _run_one(self, worker: str, name: str) -> int:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "llmbatch_worker", "pipe", "--worker", worker,
+            sys.executable, "-m", "llmbatch_worker", "pipe", "--worker", worker, "--process", name,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LINE_LIMIT, cwd=Path.cwd(),
         )  # fmt: skip
         assert process.stdin is not None
