@@ -34,6 +34,9 @@ lock: setup ## Bring requirements.lock up to pyproject.toml; ARGS=--upgrade take
 docs: setup ## Write the generated pages
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/crds.py
+	$(BIN)/python scripts/telemetry.py
+	$(BIN)/python scripts/dashboards.py
+	$(BIN)/python scripts/alerts.py
 
 clean: ## Remove .venv, caches and what the demo made
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

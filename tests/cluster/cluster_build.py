@@ -1,7 +1,7 @@
-"""Compiles the programs of the test cluster from Go modules, once per version.
+"""Compiles the programs of the test cluster, and others that tests use, from Go modules, once per version.
 
-Called by `up` and by the command. A compiled program stands in a folder named after a digest of the module files and
-flags it is made from, so a change of version builds anew and going back finds the old one.
+Called by `up`, by the command and by fixtures. A compiled program stands in a folder named after a digest of the files
+and flags it is made from, so a change of version builds anew and going back finds the old one.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cluster.cluster_places import BINARIES, HERE, ClusterError, digest_of
-from cluster.cluster_process import run, say
+from cluster.cluster_process import alone, run, say
 from cluster.cluster_tools import go
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -27,6 +27,7 @@ _PROGRAMS = {
     "pause": ("pause", "."),
     "jaeger": ("jaeger", "github.com/jaegertracing/jaeger/cmd/all-in-one"),
     "versitygw": ("s3", "github.com/versity/versitygw/cmd/versitygw"),
+    "promcheck": ("promcheck", "."),
 }
 NAMES = tuple(_PROGRAMS)
 # Without cgo the result is static and the same with or without a C compiler on the machine.
@@ -63,11 +64,16 @@ def build(names: Iterable[str]) -> None:
 
 
 def _compile(compiler: str, name: str, which: str) -> None:
+    target = binary(name)
+    with alone(target.with_suffix(".lock")):
+        if not target.exists():
+            _compile_to(target, compiler, name, which)
+
+
+def _compile_to(target: Path, compiler: str, name: str, which: str) -> None:
     say(f"compiling {name} ({which})")
     folder, package = _PROGRAMS[name]
-    target, begun = binary(name), time.monotonic()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
+    partial, begun = target.with_suffix(".partial"), time.monotonic()
     run(compiler, "build", *_flags(), "-o", partial, package, cwd=HERE / folder, environment=_ENVIRONMENT)
     partial.rename(target)
     say(f"compiled {name} in {time.monotonic() - begun:.0f} s")

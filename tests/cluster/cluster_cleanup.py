@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cluster import cluster_control_plane, cluster_node
+from cluster import cluster_control_plane, cluster_jaeger, cluster_node
 from cluster.cluster_build import binary
 from cluster.cluster_network import remove_network
 from cluster.cluster_places import CONTAINERD_SOCKET, STATE, ClusterError
@@ -25,7 +25,7 @@ def remove_leftovers() -> None:
         return
     had_node = any((STATE / mark).exists() for mark in _NODE_MARKS)
     network_namespaces = list(_network_namespaces())
-    for name in cluster_node.PROCESSES:
+    for name in (cluster_jaeger.PROCESS, *cluster_node.PROCESSES):
         stop(name)
     _end_containers()
     for name in reversed(cluster_control_plane.PROCESSES):

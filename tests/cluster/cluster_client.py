@@ -8,16 +8,18 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 
 from cluster import cluster_images
-from cluster.cluster_places import AUDIT_LOG, ClusterError
+from cluster.cluster_places import AUDIT_LOG, HERE, ClusterError
 from cluster.cluster_process import run
 from cluster.cluster_tools import kubectl
 
@@ -88,6 +90,16 @@ class Cluster:
     def python_image(self) -> str:
         """The tag of an image with Python 3.11, `python3` on its PATH, that pods can run."""
         return cluster_images.load_base_image() if self.is_ours else "docker.io/library/python:3.11-slim"
+
+    def jaeger_host(self) -> str:
+        """Where a Jaeger takes OTLP and answers; ours is started when it is asked for. Empty: nobody gave one."""
+        if given := os.environ.get("LLMBATCH_TEST_JAEGER"):
+            return urlsplit(given).hostname or given
+        if not self.is_ours:
+            return ""
+        # As a process of its own: what it starts is then no child of the tests.
+        run(sys.executable, HERE, "jaeger")
+        return self.node_ip
 
     @property
     def has_audit_log(self) -> bool:

@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", help="stop everything and delete its state; what was built stays")
     down.set_defaults(act=lambda got: cluster_lifecycle.down())
 
+    jaeger = commands.add_parser("jaeger", help="start Jaeger beside the cluster that runs; it ends with it")
+    jaeger.set_defaults(act=lambda got: cluster_lifecycle.add_jaeger())
+
     build = commands.add_parser("build", help="compile what is missing")
     every = (*cluster_build.CONTROL_PLANE, *cluster_build.NODE)
     build.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(cluster_build.NAMES)}")

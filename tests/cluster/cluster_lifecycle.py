@@ -4,19 +4,17 @@ Called by the command and by the tests' fixture. A cluster that another version 
 process, is not used: a start clears it away first.
 """
 
-import fcntl
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 
-from cluster import cluster_build, cluster_control_plane, cluster_node
+from cluster import cluster_build, cluster_control_plane, cluster_jaeger, cluster_node
 from cluster.cluster_cleanup import remove_leftovers
 from cluster.cluster_network import outgoing_address
 from cluster.cluster_places import CACHE, HERE, KUBECONFIG, STATE, ClusterError, digest_of
-from cluster.cluster_process import runs, say
+from cluster.cluster_process import alone, runs, say
 from cluster.cluster_tools import CONTROL_PLANE_COMMANDS, NODE_COMMANDS, cni_folder, kubectl, require
 
 _STARTED = STATE / "started.json"
@@ -50,6 +48,16 @@ def down() -> None:
     require_root()
     with _one_at_a_time():
         remove_leftovers()
+
+
+def add_jaeger() -> None:
+    """Start Jaeger beside the cluster that runs, unless it does already."""
+    require_root()
+    with _one_at_a_time():
+        started = running()
+        if started is None:
+            raise ClusterError("Jaeger goes with a cluster, and none runs; `up` starts one")
+        cluster_jaeger.start_jaeger(started.node_ip)
 
 
 def prepare(*, node: bool) -> None:
@@ -109,9 +117,5 @@ def _remember(started: Started) -> Started:
     return started
 
 
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "start.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _one_at_a_time() -> AbstractContextManager[None]:
+    return alone(CACHE / "start.lock")

@@ -13,6 +13,7 @@ from cluster.cluster_places import BRIDGE, GATEWAY, NODE_POD_CIDR, POD_CIDR, STA
 from cluster.cluster_process import run, succeeds
 
 CNI_SETTINGS = STATE / "cni"
+_BRIDGE_MAC = "02:00:0a:f4:00:01"
 _COMMENT = "llmbatch-test-cluster"
 _MARK = f"-m comment --comment {_COMMENT}"
 _BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
@@ -39,6 +40,8 @@ def set_up_network() -> None:
     """Make the bridge with its address, and the rules. The address is there before the first pod, for the DNS."""
     _mount_network_namespaces()
     run("ip", "link", "add", BRIDGE, "type", "bridge")
+    # Else it takes the lowest of its ports', a new one as pods come and go: what others send it is lost for seconds.
+    run("ip", "link", "set", BRIDGE, "address", _BRIDGE_MAC)
     run("ip", "address", "add", f"{GATEWAY}/{NODE_POD_CIDR.partition('/')[2]}", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
     for table, chain, rule in _RULES:

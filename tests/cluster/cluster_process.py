@@ -4,12 +4,14 @@ Used by all modules that start something. A started process is remembered in a f
 the machine, so that `stop` never ends a stranger which has got the number of a process that is long gone.
 """
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -55,6 +57,15 @@ def succeeds(*command: str | Path) -> bool:
     except ClusterError:
         return False
     return True
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process does what this lock is for."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def start(name: str, *command: str | Path) -> None:

