@@ -4,10 +4,14 @@
 """
 
 import base64
+import contextlib
 import json
+import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +19,7 @@ import httpx
 from cluster.cluster_client import Cluster
 from e2e.api_proxy import service_path
 from e2e.deploying import NAMESPACE
+from llmbatch_contract.pods import POD_NAME_VARIABLE
 from llmbatch_contract.spec import API_VERSION, KIND
 from llmbatch_contract.status import Phase
 from llmbatch_contract.wire import RESULTS, RESULTS_KEY, results_secret, signature
@@ -164,6 +169,30 @@ class Batches:
             for pod in self.pods(name)
             if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
         ]
+
+    def kill(self, pod: str) -> None:
+        """SIGKILL to the pod's program; on a cluster that is not on this machine, the pod is taken away by force."""
+        if not self.cluster.is_ours:
+            self.take_away(pod)
+            return
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"{POD_NAME_VARIABLE}={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
+                    return
+        raise ProcessLookupError(f"no process of pod {pod} on this machine")
+
+    def take_away(self, pod: str) -> None:
+        """Delete a pod by force: Kubernetes forgets it at once, its program has a moment left."""
+        self.cluster.kubectl("delete", "pod", pod, "-n", self.namespace, "--force", "--grace-period=0")
+
+    def wait_items(self, name: str, items: int = 20) -> None:
+        """Wait until so many have succeeded."""
+
+        def is_so() -> bool:
+            return bool((self.status(name).get("items") or {}).get("succeeded", 0) >= items)
+
+        self.cluster.wait_until(f"{items} items of {name} are done", is_so)
 
     def _apply_data(self, kind: str, name: str, data: Manifest) -> None:
         self.cluster.apply(

@@ -1,4 +1,4 @@
-"""The fixtures `deployment`, `simulator`, `batches` and `other_batches`, for tests of the whole system on a cluster.
+"""The fixtures `deployment`, `simulator`, `batches` and others, for tests of the whole system on a cluster.
 
 A test module gets them by `pytest_plugins = ["cluster_fixture", "e2e.deployed"]`. The operator is deployed once a
 session and stays; a test has a namespace of its own. When a test fails, its report shows the operator's log.
@@ -19,30 +19,47 @@ from cluster_fixture import new_namespace
 from e2e.api_proxy import api_proxy
 from e2e.batches import Batches, batch
 from e2e.deploying import NAMESPACE, Deployment, deploy
+from e2e.jaeger_client import Jaeger
 from e2e.simulator_pod import SimulatorPod, start_simulator
+from e2e.telemetry_places import environment
 
 __all__ = [
     "NAMESPACE",
     "Batches",
     "Deployment",
+    "Jaeger",
     "SimulatorPod",
     "batch",
     "batches",
     "deployment",
+    "exclusively",
+    "jaeger",
     "other_batches",
     "simulator",
 ]
 
 _WATCHED = ("deployment", "batches")
+_OPERATOR_LOCK = "operator.lock"
 
 
 @pytest.fixture(scope="session")
 def deployment(cluster: Cluster) -> Iterator[Deployment]:
     """The operator of this source tree, running. On a cluster that somebody gave it is taken away at the end."""
-    deployed = deploy(cluster)
+    deployed = deploy(cluster, **environment(cluster))
     yield deployed
     if not (cluster.is_ours or os.environ.get("LLMBATCH_KEEP_CLUSTER")):
         cluster.kubectl("delete", "namespace", NAMESPACE)
+
+
+@pytest.fixture(scope="session")
+def jaeger(cluster: Cluster) -> Jaeger:
+    """Where the spans of operator and pods are."""
+    if host := cluster.jaeger_host():
+        return Jaeger(host)
+    reason = "no Jaeger goes with the cluster that is given: LLMBATCH_TEST_JAEGER names one, docs/testing.md says how"
+    if os.environ.get("LLMBATCH_REQUIRE_CLUSTER"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -71,21 +88,28 @@ def simulator(simulator_pod: SimulatorPod) -> Iterator[SimulatorPod]:
 @pytest.fixture
 def operator_at_work(deployment: Deployment) -> Iterator[None]:
     """The deployed operator shall act on what the test makes, and no other: see `operator_aside`."""
-    with _lock(fcntl.LOCK_SH):
+    with _lock(_OPERATOR_LOCK, fcntl.LOCK_SH):
         yield
 
 
 @pytest.fixture
 def operator_aside(cluster: Cluster) -> Iterator[None]:
     """No other process's test needs the deployed operator: this one may put it aside and run one of its own."""
-    with _lock(fcntl.LOCK_EX):
+    with exclusively(_OPERATOR_LOCK):
         yield
 
 
 @contextmanager
-def _lock(kind: int) -> Iterator[None]:
+def exclusively(name: str) -> Iterator[None]:
+    """Within the block no test of another process has the lock of this name."""
+    with _lock(name, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _lock(name: str, kind: int) -> Iterator[None]:
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "operator.lock").open("w") as lock:
+    with (CACHE / name).open("w") as lock:
         fcntl.flock(lock, kind)
         yield
 

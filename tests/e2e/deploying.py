@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,15 +66,15 @@ class Deployment:
     def setting(self, name: str, value: str) -> Iterator[None]:
         """Run the operator with another environment variable, within the block."""
         before = self.cluster.kubectl_json("get", OPERATOR, "-n", NAMESPACE)["spec"]["template"]["spec"]["containers"]
-        known = {v["name"]: v.get("value", "") for v in before[0]["env"]}[name]
-        self._set(name, value)
+        known = {v["name"]: v.get("value", "") for v in before[0]["env"]}.get(name)
+        self._set(f"{name}={value}")
         try:
             yield
         finally:
-            self._set(name, known)
+            self._set(f"{name}-" if known is None else f"{name}={known}")
 
-    def _set(self, name: str, value: str) -> None:
-        self.cluster.kubectl("set", "env", OPERATOR, "-n", NAMESPACE, f"{name}={value}")
+    def _set(self, change: str) -> None:
+        self.cluster.kubectl("set", "env", OPERATOR, "-n", NAMESPACE, change)
         self.wait_until_ready()
 
     def scale(self, replicas: int) -> None:
@@ -110,11 +110,11 @@ class Deployment:
             ) from None
 
 
-def deploy(cluster: Cluster) -> Deployment:
-    """Bring the operator of this source tree to the cluster."""
+def deploy(cluster: Cluster, **environment: str) -> Deployment:
+    """Bring the operator of this source tree to the cluster, with these environment variables more."""
     deployment = Deployment(cluster, _load_images(cluster))
     volume = [] if not cluster.is_ours else [_volume(cluster)]
-    with _overlay(deployment.images, volume, list(_patches(cluster))) as folder:
+    with _overlay(deployment.images, volume, list(_patches(cluster, environment))) as folder:
         manifests = cluster.kubectl("kustomize", str(folder))
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=manifests)
     deployment.wait_until_ready()
@@ -155,10 +155,20 @@ def _named(target: str, image: str) -> dict[str, str]:
     return {"name": f"llmbatch-{target}", "newName": name, "newTag": tag}
 
 
-def _patches(cluster: Cluster) -> Iterator[Manifest]:
+def _patches(cluster: Cluster, environment: Mapping[str, str]) -> Iterator[Manifest]:
+    if environment:
+        yield _operator_with(environment)
     if cluster.is_ours:
         claim = {"metadata": {"name": _VOLUME, "namespace": NAMESPACE}, "spec": {"storageClassName": ""}}
         yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}
+
+
+def _operator_with(environment: Mapping[str, str]) -> Manifest:
+    """A patch of the operator's Deployment."""
+    container = {"name": "operator", "env": [{"name": name, "value": value} for name, value in environment.items()]}
+    metadata = {"name": OPERATOR.partition("/")[2], "namespace": NAMESPACE}
+    pod = {"template": {"spec": {"containers": [container]}}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": pod}
 
 
 def _volume(cluster: Cluster) -> Manifest:

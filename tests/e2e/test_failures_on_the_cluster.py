@@ -1,16 +1,11 @@
 """Whatever dies, nothing is lost and hardly anything is asked twice: workers, the operator, both for a while."""
 
-import contextlib
 import json
-import os
-import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2e.deployed import Batches, Deployment, SimulatorPod, batch
-from llmbatch_contract.pods import POD_NAME_VARIABLE
 from llmbatch_contract.status import Phase
 
 pytest_plugins = ["cluster_fixture", "e2e.deployed"]
@@ -18,15 +13,6 @@ pytest_plugins = ["cluster_fixture", "e2e.deployed"]
 _WINDOW_ITEMS = 24
 """Items beyond those in flight that a pod killed may count as sent again: docs/store.md."""
 _CONCURRENCY = 4
-
-
-def some_are_done(batches: Batches, name: str, items: int = 20) -> None:
-    """Wait until the batch is well under way."""
-
-    def is_so() -> bool:
-        return bool((batches.status(name).get("items") or {}).get("succeeded", 0) >= items)
-
-    batches.cluster.wait_until(f"{items} items are done", is_so)
 
 
 def expect_all_answered_once(
@@ -43,19 +29,6 @@ def expect_all_answered_once(
     return status
 
 
-def kill(batches: Batches, pod: str) -> None:
-    """SIGKILL to the pod's program; on a cluster that is not on this machine, the pod is taken away by force."""
-    if not batches.cluster.is_ours:
-        batches.cluster.kubectl("delete", "pod", pod, "-n", batches.namespace, "--force", "--grace-period=0")
-        return
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"{POD_NAME_VARIABLE}={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                os.kill(int(process.name), signal.SIGKILL)
-                return
-    raise ProcessLookupError(f"no process of pod {pod} on this machine")
-
-
 def evict(batches: Batches, pod: str) -> None:
     """As a node that is drained does it."""
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": batches.namespace}}
@@ -67,9 +40,9 @@ def evict(batches: Batches, pod: str) -> None:
 def test_a_killed_and_an_evicted_pod_lose_nothing(batches: Batches, simulator: SimulatorPod) -> None:
     simulator.update(latency="400ms")
     name = batches.apply(batch(simulator.url, 240, parallelism=2, shardSize=120, concurrency=_CONCURRENCY))
-    some_are_done(batches, name)
+    batches.wait_items(name)
     first, second = (pod["metadata"]["name"] for pod in batches.running_pods(name))
-    kill(batches, first)
+    batches.kill(first)
     evict(batches, second)
     expect_all_answered_once(batches, simulator, name, 240, kills=2)
 
@@ -88,7 +61,7 @@ def test_a_pod_without_memory_is_replaced_and_loses_nothing(batches: Batches, si
             worker={"resources": {"limits": {"memory": "160Mi"}}},
         )
     )
-    some_are_done(batches, name)
+    batches.wait_items(name)
     simulator.update(output_tokens=6_000_000)
 
     def is_killed() -> bool:
@@ -107,7 +80,7 @@ def test_an_operator_that_is_killed_in_the_middle_goes_on_where_it_was(
 ) -> None:
     simulator.update(latency="300ms")
     name = batches.apply(batch(simulator.url, 300, parallelism=2, shardSize=50, concurrency=_CONCURRENCY))
-    some_are_done(batches, name)
+    batches.wait_items(name)
     before = batches.status(name)["items"]["succeeded"]
     deployment.kill()
     after = batches.status(name)["items"]["succeeded"]
@@ -138,7 +111,7 @@ def test_a_batch_that_is_deleted_while_the_operator_is_away_is_gone_for_good(
 ) -> None:
     simulator.update(latency="300ms")
     name = batches.apply(batch(simulator.url, 400, parallelism=2, concurrency=_CONCURRENCY))
-    some_are_done(batches, name, 1)
+    batches.wait_items(name, 1)
     deployment.scale(0)
     try:
         batches.delete(name)
