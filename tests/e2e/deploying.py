@@ -121,6 +121,11 @@ def deploy(cluster: Cluster, **environment: str) -> Deployment:
     return deployment
 
 
+def present(cluster: Cluster) -> Deployment:
+    """The operator that is there already."""
+    return Deployment(cluster, _load_images(cluster))
+
+
 def _load_images(cluster: Cluster) -> dict[str, str]:
     """Build and load what is missing, where we know how to; else the images that deploy/ names are there."""
     if not (cluster.is_ours or os.environ.get("LLMBATCH_TEST_LOAD_IMAGE")):
