@@ -125,6 +125,8 @@ def has_caught_up(totals: Totals, status: LLMBatchStatus | None) -> bool:
         and totals.failed >= items.failed
         and totals.usage.input >= tokens.input_tokens
         and totals.usage.output >= tokens.output_tokens
+        and totals.usage.cached >= tokens.cached_tokens
+        and totals.usage.reasoning >= tokens.reasoning_tokens
     )
 
 

@@ -86,6 +86,11 @@ def test_nothing_is_running_but_in_the_phase_running() -> None:
             _before(10, 0, usage=TokenCounts(input_tokens=99)),
             id="more items, but fewer tokens",
         ),
+        pytest.param(
+            Totals(succeeded=20, usage=Usage(10, 10, cached=1)),
+            _before(10, 0, usage=TokenCounts(cached_tokens=5)),
+            id="more items, but fewer cached tokens, which cost less",
+        ),
     ],
 )
 def test_after_a_restart_what_was_written_stands_until_workers_have_told_as_much(

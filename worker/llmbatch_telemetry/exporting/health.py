@@ -5,6 +5,7 @@ OpenTelemetry's exporters log every failure and every retry; those lines are kep
 
 import logging
 import threading
+import time
 
 from llmbatch_telemetry.settings import Signal, without_secrets
 
@@ -15,6 +16,7 @@ _REASON_CHARACTERS = 300
 _MOST_CHARACTERS = 10_000
 """Kept of what an exporter says, until it is known to be a reason."""
 _WHEN_FAILING_S = 1.0
+_LOOK_EVERY_S = 0.1
 
 
 class Health:
@@ -25,9 +27,15 @@ class Health:
         self._endpoint = without_secrets(signal.endpoint)
         self.is_failing = False
 
-    def patience_s(self, timeout_s: float) -> float:
-        """How long to wait for a last export: not long for a collector that failed the time before."""
-        return max(min(timeout_s, _WHEN_FAILING_S) if self.is_failing else timeout_s, 0)
+    def wait_for(self, sender: threading.Thread, timeout_s: float) -> None:
+        """Wait for a last export: not long for a collector that failed the time before, or refuses this time."""
+        began = time.monotonic()
+        while sender.is_alive():
+            is_in_vain = self.is_failing or COMPLAINTS.has_said(sender)
+            left_s = began + (min(timeout_s, _WHEN_FAILING_S) if is_in_vain else timeout_s) - time.monotonic()
+            if left_s <= 0:
+                return
+            sender.join(min(left_s, _LOOK_EVERY_S))
 
     def note(self, is_taken: bool, reason: str) -> None:
         """What came of an export, with the reason if it failed."""
@@ -69,6 +77,10 @@ class Complaints(logging.Handler):
             self._said.setdefault(threading.get_ident(), record.getMessage()[:_MOST_CHARACTERS])
         except Exception:  # noqa: BLE001
             self.handleError(record)
+
+    def has_said(self, thread: threading.Thread) -> bool:
+        """Whether an exporter complains in a thread, and tries again."""
+        return thread.ident in self._said
 
     def taken(self) -> str:
         """What was said in this thread since the last time."""

@@ -30,7 +30,7 @@ class MetricsSender:
     def close(self, timeout_s: float) -> None:
         """Send everything a last time, then end."""
         self._closing.set()
-        self._thread.join(self._outlet.health.patience_s(timeout_s))
+        self._outlet.health.wait_for(self._thread, timeout_s)
         self._is_over = True
         self._outlet.give_up()
 

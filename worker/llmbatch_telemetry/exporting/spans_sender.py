@@ -73,7 +73,7 @@ class SpansSender:
         """Send what waits, then end; what is left then is lost."""
         self._is_closing = True
         self._wake.set()
-        self._thread.join(self._health.patience_s(timeout_s))
+        self._health.wait_for(self._thread, timeout_s)
         self._is_over = True
         self._outlet.give_up()
         self._lose(self._in_flight + sum(1 for _ in self._take_all()))
