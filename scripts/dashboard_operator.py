@@ -4,8 +4,10 @@ from typing import Any
 
 from grafana import Json, Panel, Query, Row, areas, dashboard, lines, number
 from llmbatch_telemetry import names
+from llmbatch_telemetry.names import Metric
 from promql import (
     BATCH,
+    Where,
     batches_per_minute,
     growth_of_batches,
     of_batch,
@@ -160,20 +162,16 @@ def _override(column: str, **properties: Any) -> Json:
 def _keeping_up() -> tuple[Panel, ...]:
     outcome = "{{llmbatch_outcome}}"
     return (
-        lines(
+        _seconds(
             "Status staleness",
             "How old the oldest news in a status is when it is written.",
-            Query(quantile(0.5, names.STATUS_STALENESS), "p50"),
-            Query(quantile(0.99, names.STATUS_STALENESS), "p99"),
-            unit="s",
+            names.STATUS_STALENESS,
         ),
         lines("Queue", "Batches that wait to be looked at.", Query(_queue(), "batches")),
-        lines(
+        _seconds(
             "Duration of looks",
             "One look at a batch: gather, decide, act.",
-            Query(quantile(0.5, names.RECONCILE_DURATION), "p50"),
-            Query(quantile(0.99, names.RECONCILE_DURATION), "p99"),
-            unit="s",
+            names.RECONCILE_DURATION,
         ),
         areas(
             "Looks a minute",
@@ -231,19 +229,16 @@ def _rest() -> tuple[Panel, ...]:
             "Reports of workers, by what became of them.",
             Query(rate(names.REPORTS, by=[names.OUTCOME]), "{{llmbatch_outcome}}"),
         ),
-        lines(
+        _seconds(
             "Report lag",
             "How much later than it was asked for a report came.",
-            Query(quantile(0.5, names.REPORT_LAG), "p50"),
-            Query(quantile(0.99, names.REPORT_LAG), "p99"),
-            unit="s",
+            names.REPORT_LAG,
         ),
-        lines(
+        _seconds(
             "Event loop lag",
             "How late the operator comes to a task.",
-            Query(quantile(0.5, names.LOOP_LAG, _OPERATOR), "p50"),
-            Query(quantile(0.99, names.LOOP_LAG, _OPERATOR), "p99"),
-            unit="s",
+            names.LOOP_LAG,
+            _OPERATOR,
         ),
         lines(
             "Built-in store",
@@ -258,3 +253,9 @@ def _rest() -> tuple[Panel, ...]:
             Query(rate(names.DROPPED, by=["job", names.SIGNAL]), "{{job}} {{llmbatch_signal}}"),
         ),
     )
+
+
+def _seconds(title: str, description: str, metric: Metric, where: Where | None = None) -> Panel:
+    """How long something takes: half of the times, and nearly always."""
+    p50, p99 = (Query(quantile(share, metric, where), f"p{100 * share:.0f}") for share in (0.5, 0.99))
+    return lines(title, description, p50, p99, unit="s")

@@ -1,6 +1,6 @@
 """Why items failed, as the status lists it: the commonest categories, each with one item to show. Pure."""
 
-from llmbatch_contract.categories import Category
+from llmbatch_contract.categories import NEVER_ASKED
 from llmbatch_contract.pods import ErrorCount
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.status import ErrorTally
@@ -25,7 +25,7 @@ def final_tallies(errors: list[ErrorCount]) -> list[ErrorTally]:
 
 def _is_a_consequence(error: ErrorCount) -> bool:
     """Items that nobody asked about any more: there are many, and they explain nothing."""
-    return error.category in (Category.CANCELLED, Category.DEADLINE)
+    return error.category in NEVER_ASKED
 
 
 def _tally(error: ErrorCount) -> ErrorTally:

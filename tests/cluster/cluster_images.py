@@ -5,17 +5,15 @@ from a Dockerfile by buildah, on the base, which the Dockerfile takes as `ARG BA
 of what goes into them.
 """
 
-import fcntl
 import platform
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from cluster.cluster_buildah import build
 from cluster.cluster_containerd import load_archive, write_archive
 from cluster.cluster_places import CACHE, IMAGES, digest_of
-from cluster.cluster_process import run, say
+from cluster.cluster_process import alone, run, say
 from cluster.cluster_sources import digest_of_build
 from cluster.cluster_tools import BASE_IMAGE_COMMANDS, BUILD_IMAGE_COMMANDS, require
 
@@ -23,6 +21,7 @@ BASE_TAG = "docker.io/local/python:3.11"
 _SUITE = "bookworm"  # its Python is 3.11
 _PACKAGES = "python3,python3-venv,ca-certificates"
 _BASE_SETTINGS = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
+_LOCK = CACHE / "images.lock"
 _JUNK = ("var/cache/apt/archives", "var/lib/apt/lists")
 _BASE_VERSION = "2"  # Raise it when the form of the archive changes.
 
@@ -41,7 +40,7 @@ def load_built_image(context: Path, tag: str, target: str = "") -> None:
 def base_archive() -> Path:
     """The archive of the base image."""
     archive = IMAGES / f"base-{digest_of((), _BASE_VERSION, _SUITE, _PACKAGES, platform.machine())}.tar"
-    with _one_at_a_time():
+    with alone(_LOCK):
         if not archive.exists():
             say(f"making the base image: Debian {_SUITE} with Python, about 1 min, once")
             require(BASE_IMAGE_COMMANDS)
@@ -57,21 +56,13 @@ def built_archive(context: Path, tag: str, target: str = "") -> Path:
     base = base_archive()
     name = tag.rpartition(":")[0].replace("/", "_")
     archive = IMAGES / f"{name}-{digest_of_build(context, tag, target, base.name)}.tar"
-    with _one_at_a_time():
+    with alone(_LOCK):
         if not archive.exists():
             say(f"building the image {tag}")
             require(BUILD_IMAGE_COMMANDS)
             _replace(archive, lambda partial: build(context, tag, target, base, partial))
             _forget_older(archive, f"{name}-*.tar")
     return archive
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "images.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _debian_layer() -> Path:

@@ -5,6 +5,7 @@ Series are keyed by name, outcome and what else tells them apart, so that both s
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,28 +22,23 @@ _OF_BATCH = 2
 
 def numbers_of_status(tale: Tale) -> Numbers:
     """What the status says of a batch, as its metrics should."""
-    status = tale.status
-    usage, cost = status["usage"], status["cost"]
-    found = {
-        **_items(status["items"]["succeeded"], {each["category"]: each["count"] for each in status["errors"]}),
-        (names.BATCH_ATTEMPTS.name,): status["attempts"],
-        (names.BATCH_RESENT.name,): status["resentItems"],
-        (names.BATCH_COST.name, cost["currency"]): cost["amount"],
-    }
-    return found | {(names.BATCH_TOKENS.name, kind): usage[f"{kind}Tokens"] for kind in ("input", "output")}
+    return _numbers(tale.status, resent="resentItems", tokens="{}Tokens")
 
 
 def numbers_of_summary(tale: Tale) -> Numbers:
     """What summary.json says."""
-    summary = tale.summary
-    usage, cost = summary["usage"], summary["cost"]
+    return _numbers(tale.summary, resent="resent_items", tokens="{}_tokens")
+
+
+def _numbers(said: dict[str, Any], resent: str, tokens: str) -> Numbers:
+    usage, cost = said["usage"], said["cost"]
     found = {
-        **_items(summary["items"]["succeeded"], {each["category"]: each["count"] for each in summary["errors"]}),
-        (names.BATCH_ATTEMPTS.name,): summary["attempts"],
-        (names.BATCH_RESENT.name,): summary["resent_items"],
+        **_items(said["items"]["succeeded"], {each["category"]: each["count"] for each in said["errors"]}),
+        (names.BATCH_ATTEMPTS.name,): said["attempts"],
+        (names.BATCH_RESENT.name,): said[resent],
         (names.BATCH_COST.name, cost["currency"]): cost["amount"],
     }
-    return found | {(names.BATCH_TOKENS.name, kind): usage[f"{kind}_tokens"] for kind in ("input", "output")}
+    return found | {(names.BATCH_TOKENS.name, kind): usage[tokens.format(kind)] for kind in ("input", "output")}
 
 
 def numbers_of_points(points: Iterable[ReceivedPoint], tale: Tale) -> Numbers:

@@ -3,14 +3,13 @@
 `chromium_program()` is the program and the environment to start it in. LLMBATCH_TEST_CHROMIUM names another one.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from cluster.cluster_process import alone
 
 CACHE = Path.home() / ".cache" / "llmbatch-browser"
 _NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-headless-shell")
@@ -44,7 +43,7 @@ def chromium_program() -> Program:
         return Program(given, {})
     if found := next(filter(None, map(shutil.which, _NAMES)), None):
         return Program(found, {})
-    with _one_at_a_time():
+    with alone(CACHE / "lock"):
         if not (CACHE / "root" / _PROGRAM).exists():
             _fetch()
     return _fetched(CACHE / "root")
@@ -56,14 +55,6 @@ def _fetched(root: Path) -> Program:
     fonts.write_text(_FONTS.format(fonts=root / "usr/share/fonts", cache=CACHE / "font-cache"))
     paths = f"{libraries}:{libraries / 'pulseaudio'}"
     return Program(str(root / _PROGRAM), {"LD_LIBRARY_PATH": paths, "FONTCONFIG_FILE": str(fonts)})
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _fetch() -> None:

@@ -81,6 +81,9 @@ MEANINGS: dict[Category, tuple[Rule, str]] = {
     Category.UNKNOWN: (Rule.RETRY, "anything else"),
 }
 
+NEVER_ASKED = (Category.CANCELLED, Category.DEADLINE)
+"""The batch ended before the item was answered: counted as cancelled, not as failed."""
+
 STOPS_BY_DEFAULT = tuple(c for c, (rule, _) in MEANINGS.items() if rule is Rule.STOP)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from llmbatch_contract.categories import Category
+from llmbatch_contract.categories import NEVER_ASKED, Category
 from llmbatch_contract.latency import Latencies, merge_latencies
 from llmbatch_contract.model import Model
 from llmbatch_contract.usage import Usage
@@ -81,6 +81,11 @@ class Totals:
     def finished(self) -> int:
         """Items with a record."""
         return self.succeeded + self.failed
+
+    @property
+    def cancelled(self) -> int:
+        """Items that failed only because the batch ended before they were answered."""
+        return sum(self.errors.get(category, 0) for category in NEVER_ASKED)
 
     def add(self, part: "ShardProgress | Totals") -> None:
         """Add the counts of one shard, or of several."""

@@ -8,7 +8,8 @@ To be used from the event loop's thread, `collect` from any.
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from llmbatch_telemetry.names import Kind, Metric
@@ -46,6 +47,31 @@ class Point:
     """How much of a counter an earlier process has told: what is sent as differences begins there."""
 
 
+class Histogram:
+    """All series of a histogram, by what tells them apart."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric, self._bounds = metric, metric.bounds
+        self._series: dict[Attributes, Distribution] = {}
+
+    def record(self, key: Attributes, value: float) -> None:
+        """Count a value."""
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Distribution([0] * (len(self._bounds) + 1))
+        series.counts[bisect_left(self._bounds, value)] += 1
+        series.sum += value
+
+    def points(self, start: float, attributes: Callable[[Attributes], Attributes] = lambda key: key) -> Iterator[Point]:
+        """What there is now, in any thread. `attributes` gives those of a key that is shorter."""
+        for key, series in self._series.copy().items():
+            yield Point(self._metric, attributes(key), Distribution(series.counts.copy(), series.sum), start)
+
+    def counts(self) -> Counter[Attributes]:
+        """How many values each series has, in any thread."""
+        return Counter({key: series.count for key, series in self._series.copy().items()})
+
+
 Observe = Callable[[], Iterable[Point]]
 """Gives points for what is known elsewhere, when it is asked."""
 
@@ -57,7 +83,7 @@ class Meters:
     is_on: bool = True
     clock: Callable[[], float] = time.time
     _sums: dict[Metric, dict[Attributes, float]] = field(default_factory=dict)
-    _distributions: dict[Metric, dict[Attributes, Distribution]] = field(default_factory=dict)
+    _histograms: dict[Metric, Histogram] = field(default_factory=dict)
     _observers: list[Observe] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -73,12 +99,10 @@ class Meters:
         """Record a value of a histogram."""
         if not self.is_on:
             return
-        distributions = self._distributions.setdefault(metric, {})
-        found = distributions.get(attributes)
-        if found is None:
-            found = distributions[attributes] = Distribution([0] * (len(metric.bounds) + 1))
-        found.counts[bisect_left(metric.bounds, value)] += 1
-        found.sum += value
+        histogram = self._histograms.get(metric)
+        if histogram is None:
+            histogram = self._histograms[metric] = Histogram(metric)
+        histogram.record(attributes, value)
 
     def observe(self, observe: Observe) -> None:
         """Ask this at every collection, for gauges and for totals that are kept elsewhere."""
@@ -100,11 +124,8 @@ class Meters:
             for metric, sums in self._sums.copy().items()
             for attributes, value in sums.copy().items()
         ]
-        points += [
-            Point(metric, attributes, Distribution(found.counts.copy(), found.sum), self.start)
-            for metric, distributions in self._distributions.copy().items()
-            for attributes, found in distributions.copy().items()
-        ]
+        for histogram in self._histograms.copy().values():
+            points += histogram.points(self.start)
         return points
 
     def observed(self) -> list[Point]:

@@ -6,16 +6,14 @@ They count what is written down, as `summary.json` does in the end.
 from datetime import datetime
 from typing import Any
 
-from llmbatch_contract.categories import Category
+from llmbatch_contract.categories import NEVER_ASKED
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.pace import Speedometer
 from llmbatch_contract.plan import Plan
+from llmbatch_contract.progress import Totals
 from llmbatch_contract.spec import LLMBatch
 from llmbatch_contract.usage import Usage
 from llmbatch_telemetry.batches import BatchNumbers
-
-_NOT_ASKED = (Category.CANCELLED, Category.DEADLINE)
-"""These count as cancelled, not as failed."""
 
 
 def unix(moment: str) -> float:
@@ -24,10 +22,17 @@ def unix(moment: str) -> float:
 
 
 def running_numbers(
-    batch: LLMBatch, plan: Plan, coordinator: Coordinator, speed: Speedometer, *, now: float, idle_s: float
+    batch: LLMBatch,
+    plan: Plan,
+    totals: Totals,
+    coordinator: Coordinator,
+    speed: Speedometer,
+    *,
+    now: float,
+    idle_s: float,
 ) -> BatchNumbers:
-    """A batch that runs; `now` is Unix time."""
-    totals, pricing = coordinator.progress.totals(), batch.spec.endpoint.pricing
+    """A batch that runs; `now` is Unix time, `totals` are those of the coordinator's progress."""
+    pricing = batch.spec.endpoint.pricing
     cost = totals.usage.cost(pricing)
     return BatchNumbers(
         namespace=batch.metadata.namespace,
@@ -59,7 +64,7 @@ def final_numbers(summary: dict[str, Any]) -> BatchNumbers:
         started_at=unix(summary["started_at"]),
         size=items["total"],
         succeeded=items["succeeded"],
-        failed={e["category"]: e["count"] for e in summary["errors"] if e["category"] not in _NOT_ASKED},
+        failed={e["category"]: e["count"] for e in summary["errors"] if e["category"] not in NEVER_ASKED},
         cancelled=items["cancelled"],
         attempts=summary["attempts"],
         usage=Usage.from_record(summary["usage"]),

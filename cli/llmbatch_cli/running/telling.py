@@ -79,11 +79,11 @@ class Telling:
         """To be called now and then while shards are worked on."""
         if not self.telemetry.meters.is_on:
             return
-        now, done = self.clock(), coordinator.progress.totals().finished
-        if done != self._moved[0] or not self._moved[1]:
-            self._moved = done, now
+        now, totals = self.clock(), coordinator.progress.totals()
+        if totals.finished != self._moved[0] or not self._moved[1]:
+            self._moved = totals.finished, now
         idle_s = now - self._moved[1]
-        self._numbers = running_numbers(self.job.batch, self.plan, coordinator, speed, now=now, idle_s=idle_s)
+        self._numbers = running_numbers(self.job.batch, self.plan, totals, coordinator, speed, now=now, idle_s=idle_s)
 
     def lost(self, worker: LostWorker) -> None:
         """A worker cannot tell any more how far it came: its spans are exported in its place, with the same ids."""

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable
 
-from llmbatch_contract.categories import Category
+from llmbatch_contract.categories import NEVER_ASKED, Category
 from llmbatch_contract.pods import FinalCounts
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.status import LLMBatchStatus
-
-_NEVER_ASKED = (Category.CANCELLED, Category.DEADLINE)
-"""Counted as cancelled, not as failed."""
 
 
 def failures(status: LLMBatchStatus, totals: Totals, final: FinalCounts | None) -> dict[str, int]:
@@ -30,4 +27,4 @@ def failures(status: LLMBatchStatus, totals: Totals, final: FinalCounts | None) 
 
 
 def _counts(errors: Iterable[tuple[Category, int]]) -> dict[str, int]:
-    return {category.value: count for category, count in errors if count and category not in _NEVER_ASKED}
+    return {category.value: count for category, count in errors if count and category not in NEVER_ASKED}

@@ -50,7 +50,6 @@ class Outcome:
 def summarize(job: Job, plan: Plan, outcome: Outcome, duration_s: float) -> dict[str, Any]:
     """Everything needed to say what was asked, of which model, with which input, and what came of it."""
     totals, spec = outcome.totals, job.batch.spec
-    cancelled = sum(totals.errors.get(category, 0) for category in (Category.CANCELLED, Category.DEADLINE))
     pricing = spec.endpoint.pricing
     cost = totals.usage.cost(pricing)
     return {
@@ -63,8 +62,8 @@ def summarize(job: Job, plan: Plan, outcome: Outcome, duration_s: float) -> dict
         "items": {
             "total": plan.items,
             "succeeded": totals.succeeded,
-            "failed": totals.failed - cancelled,
-            "cancelled": cancelled,
+            "failed": totals.failed - totals.cancelled,
+            "cancelled": totals.cancelled,
         },
         "attempts": totals.attempts,
         "retries": totals.retries,

@@ -8,14 +8,12 @@ each record is counted once.
 from datetime import datetime
 from typing import Any
 
-from llmbatch_contract.categories import Category
 from llmbatch_contract.latency import Latencies, merge_latencies, percentile_ms
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.records import Record
 
 MOST_BUCKETS = 300
 MOST_LATENCIES = 75
-_NOT_ASKED = (Category.CANCELLED, Category.DEADLINE)
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _TENTH = len("2026-01-01T00:00:00.0")
 """Moments are read up to here, as `work.utc` writes them: none of the buckets is narrower than a tenth of a second."""
@@ -81,8 +79,8 @@ class Timeline:
             "started_at": self._started_at,
             "bucket_seconds": self._width / 10,
             "succeeded": [b.succeeded for b in buckets],
-            "failed": [b.failed - _cancelled(b) for b in buckets],
-            "cancelled": [_cancelled(b) for b in buckets],
+            "failed": [b.failed - b.cancelled for b in buckets],
+            "cancelled": [b.cancelled for b in buckets],
             "attempts": [b.attempts for b in buckets],
             "input_tokens": [b.usage.input for b in buckets],
             "output_tokens": [b.usage.output for b in buckets],
@@ -104,10 +102,6 @@ def ended_at_of(record: Record) -> str | None:
     """When the item ended; None for a record that does not say."""
     when = record.get("completed_at") or record.get("failed_at")
     return when if isinstance(when, str) else None
-
-
-def _cancelled(bucket: Totals) -> int:
-    return sum(bucket.errors.get(category, 0) for category in _NOT_ASKED)
 
 
 def _latencies_of(buckets: list[Totals]) -> Latencies:

@@ -5,7 +5,6 @@ tells of them when it is asked.
 """
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,8 +12,7 @@ from typing import ClassVar
 
 from llmbatch_contract.records import Record
 from llmbatch_telemetry import names
-from llmbatch_telemetry.meters import Attributes, Distribution, Meters, Point
-from llmbatch_telemetry.names import Metric
+from llmbatch_telemetry.meters import Attributes, Histogram, Meters, Point
 from llmbatch_worker.classify import Failure, Success
 from llmbatch_worker.events import AttemptEnded, Event, ItemDone
 from llmbatch_worker.observing.calls import Calls
@@ -22,33 +20,6 @@ from llmbatch_worker.work import Work
 
 _SUCCEEDED, _FAILED = "succeeded", "failed"
 _ANSWERED = ("200", "")
-
-Key = tuple[str, ...]
-
-
-class Histogram:
-    """All series of a histogram, by what tells them apart."""
-
-    def __init__(self, metric: Metric) -> None:
-        self._metric, self._bounds = metric, metric.bounds
-        self._series: dict[Key, Distribution] = {}
-
-    def record(self, key: Key, value: float) -> None:
-        """Count a value."""
-        series = self._series.get(key)
-        if series is None:
-            series = self._series[key] = Distribution([0] * (len(self._bounds) + 1))
-        series.counts[bisect_left(self._bounds, value)] += 1
-        series.sum += value
-
-    def points(self, start: float, attributes: Callable[[Key], Attributes] = lambda key: key) -> Iterator[Point]:
-        """What there is now, in any thread."""
-        for key, series in self._series.copy().items():
-            yield Point(self._metric, attributes(key), Distribution(series.counts.copy(), series.sum), start)
-
-    def counts(self) -> Counter[Key]:
-        """How many values each series has, in any thread."""
-        return Counter({key: series.count for key, series in self._series.copy().items()})
 
 
 @dataclass
@@ -116,5 +87,5 @@ class Measuring:
             yield Point(names.WORKER_ITEMS, (_FAILED if category else _SUCCEEDED, category), items, start)
 
 
-def _failure(failure: Failure) -> Key:
+def _failure(failure: Failure) -> Attributes:
     return "" if failure.status is None else str(failure.status), failure.category.value

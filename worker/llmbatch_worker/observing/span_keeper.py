@@ -34,6 +34,7 @@ Contents = Callable[[EndedItem], dict[str, Value]]
 class _Open:
     """An attempt at a shard."""
 
+    span_id: str
     started: float
     before: ShardProgress
     slowest: Slowest[tuple[Span, ...]]
@@ -79,7 +80,8 @@ class SpanKeeper:
                 self._item_done(self._open[number], record, work)
             case ShardOpened(progress):
                 most = slow_per_shard(self.budget, len(self.plan.shards))
-                self._open[progress.shard] = _Open(self.clock(), progress, Slowest(most))
+                number = progress.shard
+                self._open[number] = _Open(self.stages.shard_id(number), self.clock(), progress, Slowest(most))
             case ShardDone(number):
                 self._close(number)
 
@@ -128,7 +130,7 @@ class SpanKeeper:
 
     def _spans_of(self, item: EndedItem, why: KeptFor) -> tuple[Span, ...]:
         item.content.update(self.contents(item))
-        trace_id, parent_id = self.stages.trace.trace_id, self.stages.shard_id(item.work.shard)
+        trace_id, parent_id = self.stages.trace.trace_id, self._open[item.work.shard].span_id
         call = self.calls.of(item.work.item)
         return tuple(spans_of(item, call, trace_id, parent_id, self.telemetry.span_id(), why))
 
