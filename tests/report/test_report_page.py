@@ -133,12 +133,12 @@ _TEXT = st.text(min_size=1, max_size=40) | st.sampled_from(
 
 
 def _texts_replaced(document: Any, word: str, path: str = "") -> Any:
-    """The same with every text that is not a number or a time in it replaced."""
+    """The same with every text in it replaced that is not one of the program's own words."""
     if isinstance(document, dict):
         return {key: _texts_replaced(value, word, key) for key, value in document.items()}
     if isinstance(document, list):
         return [_texts_replaced(value, word, path) for value in document]
-    is_fixed = path.endswith("_at") or path in ("phase", "ended")
+    is_fixed = path.endswith("_at") or path in ("phase", "ended", "category")
     return word if isinstance(document, str) and not is_fixed else document
 
 
