@@ -1,6 +1,7 @@
 """Benchmarks of the engine: `python -m benchmarks [NAME...]`, from the root of the repository.
 
 throughput.py  telemetry.py  memory.py  planning.py  limits.py  finalize.py   one each: sizes in, a Section out
+sharing.py, with shared/: many workers on one limit, in simulated time
 inside/        what is measured, run in processes of its own by child.py
 processes.py   starts, pins, watches and ends processes       workload.py  inputs and manifests
 rounds.py      A B A B …, median and range (pure)             tables.py    Markdown tables (pure)

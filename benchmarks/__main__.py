@@ -19,6 +19,7 @@ from benchmarks import (
     memory,
     operator_load,
     planning,
+    sharing,
     telemetry,
     throughput,
 )
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Sizes], Section]] = {
     "memory": memory.measure,
     "planning": planning.measure,
     "limits": limits.measure,
+    "sharing": sharing.measure,
     "finalize": finalize.measure,
     "cluster": latency_on_cluster.measure,
     "calls": api_calls.measure,

@@ -19,6 +19,8 @@ class Sizes:
     limit_window_s: float
     """Pacing is made for windows of a minute; one of less than 10 s leaves it no room to catch up."""
     workers: tuple[int, ...]
+    sharing_share: float
+    """Of all workers, and of their limit."""
     finalize_items: int
     load_batches: int
     load_s: float
@@ -38,6 +40,7 @@ FULL = Sizes(
     limits_s=75,
     limit_window_s=60,
     workers=(1, 3),
+    sharing_share=1.0,
     finalize_items=200_000,
     load_batches=500,
     load_s=90,
@@ -57,6 +60,7 @@ QUICK = Sizes(
     limits_s=22,
     limit_window_s=20,
     workers=(1, 3),
+    sharing_share=0.5,
     finalize_items=20_000,
     load_batches=50,
     load_s=20,
@@ -76,6 +80,7 @@ SMALLEST = Sizes(
     limits_s=1.5,
     limit_window_s=1,
     workers=(1,),
+    sharing_share=0.1,
     finalize_items=50,
     load_batches=3,
     load_s=4,

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
+from llmbatch_contract.status import Reason
 from llmbatch_telemetry import names
-from promql import TARGET_LABELS, grouped, growth_of_batches, of_batch, of_batches, quantile, series
+from promql import TARGET_LABELS, grouped, growth_of_batches, of_batch, of_batches, of_endpoint, quantile, series
 
 FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "observability"
 _HEADER = "# Written by `make docs` from scripts/alerts.py. Change that.\n"
@@ -24,6 +25,19 @@ _FAILED_LATELY = growth_of_batches(names.BATCH_ITEMS, {names.OUTCOME: "failed"},
 _ENDED_LATELY = growth_of_batches(names.BATCH_ITEMS, window="10m")
 _AGE = of_batch(names.BATCH_AGE)
 _IDLE = of_batch(names.BATCH_IDLE)
+_HELD = of_batch(names.BATCH_HELD)
+_ENDPOINT = "{{ $labels.llmbatch_endpoint_name }}"
+_NOT_BY_ITSELF = (
+    Reason.INVALID_SPEC, Reason.INPUT_MISSING, Reason.SECRET_MISSING, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE,
+    Reason.PODS_FAIL, Reason.REFUSED, Reason.STORE_FULL, Reason.STORE_AWAY, Reason.ENDPOINT_DOWN,
+    Reason.ENDPOINT_MISSING, Reason.ENDPOINT_FORBIDDEN, Reason.ENDPOINT_INVALID,
+)  # fmt: skip
+"""What somebody has to put right, other than the owner of the batch by a word."""
+
+
+def _held(*reasons: Reason) -> str:
+    """How long one of these has held a batch."""
+    return of_batch(names.BATCH_HELD, {names.REASON: "|".join(reasons)}, by=[names.REASON])
 
 
 @dataclass(frozen=True)
@@ -42,12 +56,12 @@ class Alert:
 BATCHES = (
     Alert(
         "LLMBatchStalled",
-        f"{_IDLE} > 600",
+        f"{_IDLE} > 600 unless {_HELD}",
         "1m",
         "warning",
         f"No item of batch {_IN_BATCH} has ended for {_DURATION}",
-        "The batch runs, but nothing ends. `kubectl llmbatch status` says whether it is blocked; else look at the "
-        "endpoint, the limits, and the logs of its pods.",
+        "The batch runs and nothing holds it, but nothing ends. Look at the endpoint, the limits, and the logs of its "
+        "pods.",
     ),
     Alert(
         "LLMBatchFailing",
@@ -67,6 +81,53 @@ BATCHES = (
         "In the last 10 minutes fewer than two thirds as many items ended as in average 10 minutes since the start, so "
         "that the end comes later than was said before. The first row of the batch's dashboard says whether a limit, "
         "the endpoint or the workers hold it up.",
+    ),
+    Alert(
+        "LLMBatchBlocked",
+        f"{_held(*_NOT_BY_ITSELF)} > 900",
+        "1m",
+        "warning",
+        f"Batch {_IN_BATCH} has waited for {_DURATION}: {{{{ $labels.llmbatch_reason }}}}",
+        "Something keeps the batch from going on, and it does not go away by itself. `kubectl llmbatch status` says "
+        "what to put right; then the batch goes on.",
+    ),
+    Alert(
+        "LLMBatchBudgetExceeded",
+        f"{_held(Reason.BUDGET_EXCEEDED)} >= 0",
+        "1m",
+        "warning",
+        f"Batch {_IN_BATCH} has spent its budget",
+        "It is held, and what it has is kept. Raise `spec.budget` and it goes on; or cancel it, and what was answered "
+        "is written.",
+    ),
+    Alert(
+        "LLMBatchAwaitingApproval",
+        f"{_held(Reason.APPROVAL_NEEDED, Reason.CANARY_FAILED)} > 3600",
+        "1m",
+        "info",
+        f"Batch {_IN_BATCH} has waited for approval for {_DURATION}",
+        "Its first items were asked, and somebody has to look at them: see `status.canary`, then "
+        "`kubectl llmbatch approve` or cancel it.",
+    ),
+)
+ENDPOINTS = (
+    Alert(
+        "LLMBatchEndpointDown",
+        f"{of_endpoint(names.ENDPOINT_DOWN)} > 0",
+        "5m",
+        "warning",
+        f"LLMEndpoint {_ENDPOINT} is down",
+        "It cannot be reached or answers no request. Its batches wait, lose no attempts, and go on by themselves; one "
+        "pod asks now and then. `kubectl describe llmep` has what it said last.",
+    ),
+    Alert(
+        "LLMBatchEndpointThrottled",
+        f"{of_endpoint(names.ENDPOINT_THROTTLED)} > 0",
+        "15m",
+        "info",
+        f"LLMEndpoint {_ENDPOINT} bears less than its limits",
+        "It has pushed back for 15 minutes: its stated limits are too high, or others use the same quota. Batches go "
+        "on as fast as it bears.",
     ),
 )
 OPERATOR = (
@@ -106,6 +167,15 @@ OPERATOR = (
         "Spans of {{ $labels.job }} are lost: {{ $value | humanize }} in 15 minutes",
         "A collector is away or too slow. Batches do not suffer; traces have gaps.",
     ),
+    Alert(
+        "LLMBatchWebhooksFail",
+        f"sum(increase({series(names.NOTIFICATIONS, {names.OUTCOME: 'failed'})}[1h])) > 0",
+        "1m",
+        "info",
+        "Webhooks were given up: {{ $value | humanize }} in an hour",
+        "Nobody was told of what happened to a batch. Events `NotifyFailed` of the batches have the addresses and the "
+        "answers.",
+    ),
 )
 
 
@@ -113,7 +183,11 @@ def groups() -> list[dict[str, Any]]:
     """The groups of rules, as Prometheus reads them."""
     return [
         {"name": name, "rules": [_rule(alert) for alert in alerts]}
-        for name, alerts in (("llmbatch-batches", BATCHES), ("llmbatch-operator", OPERATOR))
+        for name, alerts in (
+            ("llmbatch-batches", BATCHES),
+            ("llmbatch-endpoints", ENDPOINTS),
+            ("llmbatch-operator", OPERATOR),
+        )
     ]
 
 

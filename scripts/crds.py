@@ -1,8 +1,8 @@
-"""Writes crds/llmbatches.yaml from the models, so that the API server knows the same manifest as the command line.
+"""Writes crds/ from the models, so that the API server knows the same manifests as the command line.
 
-Run by `make docs`; a test compares the file with what this prints (`--print`). What pydantic says of a model is brought
-into the form that a CRD takes, a "structural" OpenAPI v3 schema: nothing by reference, no alternatives, every field
-described. The rules in CEL come with the models.
+Run by `make docs`; a test compares each file with what this prints (`--print` and its name). What pydantic says of a
+model is brought into the form that a CRD takes, a "structural" OpenAPI v3 schema: nothing by reference, no
+alternatives, every field described. The rules in CEL come with the models.
 """
 
 import sys
@@ -13,34 +13,106 @@ from typing import Any
 
 import yaml
 
+from llmbatch_contract import llmendpoint
+from llmbatch_contract.llmendpoint import LLMEndpoint, LLMEndpointStatus
 from llmbatch_contract.model import Model
 from llmbatch_contract.spec import API_VERSION, KIND, LLMBatch
 from llmbatch_contract.status import LLMBatchStatus
 
 Schema = dict[str, Any]
+Column = tuple[str, str, str]
+"""Name, type, and the path to what it shows."""
 
-FILE = Path(__file__).resolve().parents[1] / "crds" / "llmbatches.yaml"
+FOLDER = Path(__file__).resolve().parents[1] / "crds"
 HEADER = "# Written by `make docs` from the models in worker/llmbatch_contract. Change those.\n"
 
-PLURAL = "llmbatches"
 GROUP, VERSION = API_VERSION.split("/")
+AGE = ("Age", "date", ".metadata.creationTimestamp")
 
-COLUMNS = (
-    ("Phase", "string", ".status.phase"),
-    ("Progress", "string", ".status.progress"),
-    ("Succeeded", "integer", ".status.items.succeeded"),
-    ("Failed", "integer", ".status.items.failed"),
-    ("Total", "integer", ".status.items.total"),
-    ("Rate", "number", ".status.itemsPerMinute"),
-    ("ETA", "string", ".status.timeLeft"),
-    ("Age", "date", ".metadata.creationTimestamp"),
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource."""
+
+    names: Mapping[str, Any]
+    scope: str
+    manifest: type[Model]
+    status: type[Model]
+    about_status: str
+    columns: tuple[Column, ...]
+    wide_columns: tuple[Column, ...]
+
+    @property
+    def plural(self) -> str:
+        """Its name in URLs."""
+        plural: str = self.names["plural"]
+        return plural
+
+    @property
+    def file(self) -> Path:
+        """Where its definition is written."""
+        return FOLDER / f"{self.plural}.yaml"
+
+
+BATCHES = Kind(
+    names={
+        "kind": KIND,
+        "listKind": f"{KIND}List",
+        "plural": "llmbatches",
+        "singular": "llmbatch",
+        "shortNames": ["llmb"],
+        "categories": ["all"],
+    },
+    scope="Namespaced",
+    manifest=LLMBatch,
+    status=LLMBatchStatus,
+    about_status="Where the batch stands; written by the operator.",
+    columns=(
+        ("Phase", "string", ".status.phase"),
+        ("Progress", "string", ".status.progress"),
+        ("Succeeded", "integer", ".status.items.succeeded"),
+        ("Failed", "integer", ".status.items.failed"),
+        ("Total", "integer", ".status.items.total"),
+        ("Rate", "number", ".status.itemsPerMinute"),
+        ("ETA", "string", ".status.timeLeft"),
+        AGE,
+    ),
+    wide_columns=(
+        ("Model", "string", ".spec.model"),
+        ("Tokens", "integer", ".status.usage.totalTokens"),
+        ("Cost", "string", ".status.cost.display"),
+        ("Trace", "string", ".status.traceId"),
+    ),
 )
-WIDE_COLUMNS = (
-    ("Model", "string", ".spec.model"),
-    ("Tokens", "integer", ".status.usage.totalTokens"),
-    ("Cost", "string", ".status.cost.display"),
-    ("Trace", "string", ".status.traceId"),
+
+ENDPOINTS = Kind(
+    names={
+        "kind": llmendpoint.KIND,
+        "listKind": f"{llmendpoint.KIND}List",
+        "plural": llmendpoint.PLURAL,
+        "singular": "llmendpoint",
+        "shortNames": ["llmep"],
+    },
+    scope="Cluster",
+    manifest=LLMEndpoint,
+    status=LLMEndpointStatus,
+    about_status="How the endpoint is used; written by the operator.",
+    columns=(
+        ("URL", "string", ".spec.url"),
+        ("Health", "string", ".status.health"),
+        ("Batches", "integer", ".status.batches"),
+        ("Pods", "integer", ".status.pods"),
+        ("RPM", "number", ".status.granted.requestsPerMinute"),
+        ("Used RPM", "number", ".status.used.requestsPerMinute"),
+        ("TPM", "number", ".status.granted.tokensPerMinute"),
+        ("Used TPM", "number", ".status.used.tokensPerMinute"),
+        ("Throttled", "date", ".status.throttledSince"),
+        AGE,
+    ),
+    wide_columns=(("Last Error", "string", ".status.lastError"),),
 )
+
+KINDS = (BATCHES, ENDPOINTS)
 
 FREE_FORM = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
 """Any value in a map of such values. `nullable`, or the API server would drop nulls from items.
@@ -56,32 +128,26 @@ AS_THEY_ARE = frozenset(
 )
 
 
-def crd() -> Schema:
-    """The CustomResourceDefinition."""
-    names = {"kind": KIND, "listKind": f"{KIND}List", "plural": PLURAL, "singular": "llmbatch"}
+def crd(kind: Kind) -> Schema:
+    """The CustomResourceDefinition of a kind."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "llmbatch"}},
-        "spec": {
-            "group": GROUP,
-            "names": {**names, "shortNames": ["llmb"], "categories": ["all"]},
-            "scope": "Namespaced",
-            "versions": [version()],
-        },
+        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "llmbatch"}},
+        "spec": {"group": GROUP, "names": dict(kind.names), "scope": kind.scope, "versions": [version(kind)]},
     }
 
 
-def version() -> Schema:
+def version(kind: Kind) -> Schema:
     """The one version there is."""
-    shown = [_column(*column) for column in COLUMNS] + [{**_column(*column), "priority": 1} for column in WIDE_COLUMNS]
+    wide = [{**_column(*column), "priority": 1} for column in kind.wide_columns]
     return {
         "name": VERSION,
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": shown,
-        "schema": {"openAPIV3Schema": resource()},
+        "additionalPrinterColumns": [_column(*column) for column in kind.columns] + wide,
+        "schema": {"openAPIV3Schema": resource(kind)},
     }
 
 
@@ -89,18 +155,15 @@ def _column(name: str, kind: str, path: str) -> Schema:
     return {"name": name, "type": kind, "jsonPath": path}
 
 
-def resource() -> Schema:
-    """The schema of a whole LLMBatch. Name and namespace are the API server's own business."""
-    batch = model_schema(LLMBatch)
-    fields = batch["properties"]
+def resource(kind: Kind) -> Schema:
+    """The schema of a whole resource. Name and namespace are the API server's own business."""
+    manifest = model_schema(kind.manifest)
+    fields = manifest["properties"]
     fields["apiVersion"].pop("enum")
     fields["kind"].pop("enum")
     fields["metadata"] = {"type": "object"}
-    fields["status"] = {
-        **model_schema(LLMBatchStatus, only_types=True),
-        "description": "Where the batch stands; written by the operator.",
-    }
-    return {**batch, "required": ["spec"]}
+    fields["status"] = {**model_schema(kind.status, only_types=True), "description": kind.about_status}
+    return {**manifest, "required": ["spec"]}
 
 
 def model_schema(model: type[Model], *, only_types: bool = False) -> Schema:
@@ -178,13 +241,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def text() -> str:
+def text(kind: Kind) -> str:
     """The whole file."""
-    return HEADER + yaml.dump(crd(), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return HEADER + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 if __name__ == "__main__":
-    if "--print" in sys.argv:
-        sys.stdout.write(text())
-    else:
-        FILE.write_text(text())
+    for each in KINDS:
+        if "--print" not in sys.argv:
+            each.file.write_text(text(each))
+        elif each.plural in sys.argv:
+            sys.stdout.write(text(each))

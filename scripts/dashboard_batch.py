@@ -11,8 +11,9 @@ _GUIDE = """\
 | **Limit in use** is near 100 %, **Slots in use** is not | raise the endpoint's limit, or wait |
 | **Slots in use** is near 100 %, **Limit in use** is not | raise `concurrency` or `parallelism`: answers are slow |
 | **Failing** is red | suspend or cancel it; see *Failures* below for what is wrong |
-| **Nothing ended for** is red | `kubectl llmbatch status` says what it waits for |
+| **Nothing ended for** is red, or **Held** shows a line | `kubectl llmbatch status` says what it waits for |
 """
+_REASON, _LIMIT = "{{llmbatch_reason}}", "{{llmbatch_limit}}"
 _ENDED = of_batches(names.BATCH_ITEMS, HERE)
 _SIZE = of_batch(names.BATCH_SIZE, HERE)
 _COST = of_batch(names.BATCH_COST, HERE, by=[names.CURRENCY])
@@ -46,6 +47,7 @@ def batch_dashboard() -> Json:
     rows = (
         Row("Wait, raise a limit or stop?", _first_look()),
         Row("Progress", _progress()),
+        Row("Holds and shares", _holds()),
         Row("Failures", _failures()),
         Row("Requests and waits", _requests()),
         Row("Tokens and cost", _tokens()),
@@ -129,6 +131,39 @@ def _progress() -> tuple[Panel, ...]:
             "Until the last item has ended, at the rate of each moment. It should fall as fast as time passes.",
             Query(of_batch(names.BATCH_TIME_LEFT, HERE), "time left"),
             unit="s",
+            width=6,
+        ),
+    )
+
+
+def _holds() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "Held",
+            "How long what has held the batch: its budget, its window, approval, its endpoint, something in its way.",
+            Query(of_batch(names.BATCH_HELD, HERE, by=[names.REASON]), _REASON),
+            unit="s",
+            width=6,
+        ),
+        lines(
+            "Alarms",
+            "How long too many items have failed, it has been slow, or nothing was answered.",
+            Query(of_batch(names.BATCH_ALARM, HERE, by=[names.REASON]), _REASON),
+            unit="s",
+            width=6,
+        ),
+        lines(
+            "Budget spent",
+            "Share of `budget`. At 100 % the batch is held.",
+            Query(of_batch(names.BATCH_BUDGET_USED, HERE, by=[names.LIMIT]), _LIMIT),
+            unit="percentunit",
+            width=6,
+        ),
+        lines(
+            "Share of the endpoint",
+            "What the batch may use of each limit, in a minute or at once, and the workers that wait for a share.",
+            Query(of_batch(names.BATCH_GRANTED, HERE, by=[names.LIMIT]), _LIMIT),
+            Query(of_batch(names.BATCH_WAITING_WORKERS, HERE), "waiting workers"),
             width=6,
         ),
     )

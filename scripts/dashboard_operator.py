@@ -9,9 +9,11 @@ from promql import (
     BATCH,
     Where,
     batches_per_minute,
+    grouped,
     growth_of_batches,
     of_batch,
     of_batches,
+    of_endpoint,
     per_minute,
     quantile,
     rate,
@@ -131,6 +133,7 @@ def _batches() -> tuple[Panel, ...]:
     )
 
 
+_NAME = f"{{{{{names.prometheus_label(names.ENDPOINT)}}}}}"
 _UNITS = {"Progress": "percentunit", "Failing": "percentunit", "Time left": "s"}
 
 
@@ -190,7 +193,29 @@ def _keeping_up() -> tuple[Panel, ...]:
             "Items that end in a minute.",
             Query(batches_per_minute(names.BATCH_ITEMS, by=[names.OUTCOME]), outcome),
         ),
+        lines(
+            "Batches that are held",
+            "By what holds them: see the same reasons in docs/states.md.",
+            Query(
+                grouped("count", of_batch(names.BATCH_HELD, by=[names.REASON]), [names.REASON]), "{{llmbatch_reason}}"
+            ),
+        ),
+        lines(
+            "Requests of LLMEndpoints against their limits",
+            "Requests a minute, of the limit that holds. A click on Endpoint, at the top, shows one of them.",
+            Query(f"{_requests(names.ENDPOINT_USED)} / ({_requests(names.ENDPOINT_EFFECTIVE)} > 0)", _NAME),
+            unit="percentunit",
+        ),
+        lines(
+            "Webhooks a minute",
+            "Those that were told, and those that were given up.",
+            Query(per_minute(names.NOTIFICATIONS, by=[names.OUTCOME]), outcome),
+        ),
     )
+
+
+def _requests(metric: names.Metric) -> str:
+    return of_endpoint(metric, {names.LIMIT: "requests"})
 
 
 def _api() -> tuple[Panel, ...]:

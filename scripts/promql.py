@@ -72,6 +72,11 @@ def of_batches(metric: Metric, where: Where | None = None, *, by: Sequence[str] 
     return grouped("sum", of_batch(metric, where, by=[key for key in metric.attributes if key not in BATCH]), by)
 
 
+def of_endpoint(metric: Metric, where: Where | None = None, *, by: Sequence[str] = ()) -> str:
+    """A number of an LLMEndpoint as a whole, told by the operator, as `of_batch`."""
+    return grouped("max", series(metric, where), (names.ENDPOINT, *by))
+
+
 def growth_of_batches(metric: Metric, where: Where | None = None, *, by: Sequence[str] = BATCH, window: str) -> str:
     """By how much the totals of batches have grown."""
     return _change_of_batches("increase", metric, where, by, window)

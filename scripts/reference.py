@@ -20,11 +20,14 @@ from pydantic.fields import FieldInfo
 
 from llmbatch_contract.categories import MEANINGS, Category, Rule
 from llmbatch_contract.exits import Exit
+from llmbatch_contract.llmendpoint import EndpointConditionType, EndpointReason, LLMEndpoint, LLMEndpointStatus
 from llmbatch_contract.records import DeadLetter, ErrorDetail, ResultRecord
 from llmbatch_contract.spec import LLMBatch
 from llmbatch_contract.status import ConditionType, LLMBatchStatus, Phase, Reason
 from reference_words import (
     CATEGORIES,
+    ENDPOINT,
+    ENDPOINT_STATUS,
     ERROR_FIELDS,
     EXITS,
     INTRO,
@@ -40,6 +43,10 @@ from reference_words import (
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
 
+ENDPOINT_PREFIX = "llmendpoint."
+"""As `kubectl explain` takes paths; those of LLMBatch stand without."""
+OF = {"": "", "[]": "list of ", ".*": "object, each value with "}
+
 CATEGORY = "[category](#failure-categories)"
 PLAIN: Mapping[object, str] = {
     str: "text",
@@ -52,14 +59,16 @@ PLAIN: Mapping[object, str] = {
     Phase: "[phase](#phases)",
     ConditionType: "[condition](#conditions)",
     Reason: "[reason](#reasons)",
+    EndpointConditionType: "[condition](#conditions-of-an-endpoint)",
+    EndpointReason: "[reason](#reasons-of-an-endpoint)",
 }
 PLURALS = {"text": "texts", "object": "objects", CATEGORY: "[categories](#failure-categories)"}
 
 
 def page() -> str:
     """The whole page."""
-    parts = [INTRO, *manifest_sections(), *status_sections(), RECORDS, *record_sections(), *category_section()]
-    parts += exit_section()
+    parts = [INTRO, *manifest_sections(), *status_sections(), *endpoint_sections(), RECORDS, *record_sections()]
+    parts += [*category_section(), *exit_section()]
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
 
@@ -74,10 +83,29 @@ def status_sections() -> Iterator[str]:
     yield STATUS
     yield fields_table(LLMBatchStatus, "status.", is_written=True)
     yield from nested_sections(LLMBatchStatus, "status.", is_written=True)
-    for heading, words in (("Phases", Phase), ("Conditions", ConditionType), ("Reasons", Reason)):
+    yield from words_sections(("Phases", Phase), ("Conditions", ConditionType), ("Reasons", Reason))
+
+
+def endpoint_sections() -> Iterator[str]:
+    """An LLMEndpoint: its manifest and its status."""
+    yield ENDPOINT
+    yield fields_table(LLMEndpoint, ENDPOINT_PREFIX)
+    yield from nested_sections(LLMEndpoint, ENDPOINT_PREFIX)
+    yield ENDPOINT_STATUS
+    prefix = f"{ENDPOINT_PREFIX}status."
+    yield fields_table(LLMEndpointStatus, prefix, is_written=True)
+    yield from nested_sections(LLMEndpointStatus, prefix, is_written=True)
+    yield from words_sections(
+        ("Conditions of an endpoint", EndpointConditionType), ("Reasons of an endpoint", EndpointReason)
+    )
+
+
+def words_sections(*headings: tuple[str, type[Enum]]) -> Iterator[str]:
+    """A table of each set of words."""
+    for heading, words in headings:
         yield f"### {heading}"
         rows = [(f"`{words[name].value}`", text) for name, text in member_words(words).items()]
-        yield table((heading[:-1], "Meaning"), rows)
+        yield table((heading.split()[0][:-1], "Meaning"), rows)
 
 
 def nested_sections(model: type[BaseModel], prefix: str, *, is_written: bool = False) -> Iterator[str]:
@@ -91,9 +119,9 @@ def nested_sections(model: type[BaseModel], prefix: str, *, is_written: bool = F
 def nested_models(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
     """Every model below one, with its path, each before what is in it."""
     for name, field in model.model_fields.items():
-        inner, is_list = model_in(field.annotation)
+        inner, each = model_in(field.annotation)
         if inner is not None:
-            path = f"{prefix}{field.alias or name}{'[]' if is_list else ''}"
+            path = f"{prefix}{field.alias or name}{each}"
             yield path, inner
             yield from nested_models(inner, f"{path}.")
 
@@ -112,24 +140,26 @@ def fields_table(model: type[BaseModel], prefix: str, *, is_written: bool = Fals
 
 def type_words(field: FieldInfo, path: str, *, with_bounds: bool) -> str:
     """The type and the bounds of a field, in words."""
-    inner, is_list = model_in(field.annotation)
+    inner, each = model_in(field.annotation)
     if inner is not None:
         anchor = re.sub(r"[^a-z0-9]", "", path.lower())
-        return f"list of [fields](#{anchor})" if is_list else f"[fields](#{anchor})"
+        return f"{OF[each]}[fields](#{anchor})"
     bounds = bounds_words(field.metadata) if with_bounds else ""
     return f"{annotation_words(field.annotation)}, {bounds}" if bounds else annotation_words(field.annotation)
 
 
-def model_in(annotation: object) -> tuple[type[BaseModel] | None, bool]:
-    """The model that a field holds, if it does, and whether it holds a list of them."""
+def model_in(annotation: object) -> tuple[type[BaseModel] | None, str]:
+    """The model that a field holds, if it does; and how a path goes to each of them, where it holds several."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
+        return annotation, ""
     if get_origin(annotation) is Annotated:
         return model_in(get_args(annotation)[0])
     if get_origin(annotation) is list:
-        return model_in(get_args(annotation)[0])[0], True
+        return model_in(get_args(annotation)[0])[0], "[]"
+    if get_origin(annotation) is dict:
+        return model_in(get_args(annotation)[1])[0], ".*"
     inner = [found for part in get_args(annotation) if (found := model_in(part))[0] is not None]
-    return inner[0] if is_union(annotation) and inner else (None, False)
+    return inner[0] if is_union(annotation) and inner else (None, "")
 
 
 def is_union(annotation: object) -> bool:
@@ -151,7 +181,8 @@ def annotation_words(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return choice_words(arguments)
     if get_origin(annotation) is list:
-        return f"list of {PLURALS[annotation_words(arguments[0])]}"
+        words = annotation_words(arguments[0])
+        return f"list of {PLURALS.get(words, words)}"
     if get_origin(annotation) is dict:
         return "object" if arguments[1] is Any else f"object with {annotation_words(arguments[1])} values"
     raise SystemExit(f"no words for the type {annotation}")

@@ -9,6 +9,7 @@ manifests in [deploy/samples](../deploy/samples).
 
 - [The manifest](#the-manifest): every field
 - [The status](#the-status): what a batch on a cluster says of itself
+- [LLMEndpoint](#llmendpoint): an endpoint that many batches share
 - [Records](#records): the lines of results and errors
 - [Failure categories](#failure-categories): why an item fails, and what happens then
 - [Exit codes](#exit-codes)
@@ -16,8 +17,8 @@ manifests in [deploy/samples](../deploy/samples).
 ## The manifest
 
 A YAML or JSON file. Unknown fields are errors. A field that is not **required** can be left out. On a cluster these
-cannot be changed once the batch is there: `model`, `input`, `request`, `shardSize`, `output`, `worker` and
-`endpoint.apiKeySecret`.
+cannot be changed once the batch is there: `model`, `input`, `request`, `shardSize`, `output`, `worker`,
+`endpoint.apiKeySecret` and `endpoint.ref`.
 """
 
 STATUS = """\
@@ -25,6 +26,21 @@ STATUS = """\
 
 On a cluster the operator writes it; `kubectl get llmb NAME -o yaml` shows it. It is a few kilobytes whatever the number
 of items, and a field is there once there is something to say.
+"""
+
+ENDPOINT = """\
+## LLMEndpoint
+
+One endpoint for batches of many namespaces, with limits that hold for all of them together; `spec.endpoint.ref` of a
+batch names it. It belongs to no namespace. Everything in its `spec` may be changed at any time: limits and prices hold
+within seconds; with another URL, key or other headers, pods are replaced. Here paths are as `kubectl explain` takes
+them. A local run takes the LLMEndpoint from the same file as the batch.
+"""
+
+ENDPOINT_STATUS = """\
+### Status of an endpoint
+
+The operator writes it every few seconds; `kubectl get llmep` shows it.
 """
 
 RECORDS = """\

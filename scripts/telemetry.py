@@ -21,6 +21,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "telemetry.md"
 _TABLE = re.compile(r"(<!-- ([a-z ]+): written by make docs -->\n).*?(<!-- end -->)", re.DOTALL)
 _PREFIXES: Mapping[str, tuple[str, ...]] = {
     "metrics of batches": ("llmbatch.batch.",),
+    "metrics of endpoints": ("llmbatch.endpoint.",),
     "metrics of workers": ("gen_ai.", "http.", "llmbatch.worker.", "llmbatch.store."),
     "metrics of the operator": ("llmbatch.operator.", "llmbatch.batches"),
     "metrics of every process": ("llmbatch.event_loop.", "llmbatch.telemetry."),
@@ -80,7 +81,8 @@ def metrics_table(metrics: Iterable[Metric]) -> str:
 def alerts_table() -> str:
     """A row for each alert rule."""
     rows = [
-        (f"`{alert.name}`", alert.severity, alert.lasts, alert.meaning) for alert in (*alerts.BATCHES, *alerts.OPERATOR)
+        (f"`{alert.name}`", alert.severity, alert.lasts, alert.meaning)
+        for alert in (*alerts.BATCHES, *alerts.ENDPOINTS, *alerts.OPERATOR)
     ]
     return table(("Alert", "Severity", "After", "What it means"), rows)
 

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-_TROUBLE = ("test_failures_on_the_cluster.py", "test_running_batches.py", "test_traces_in_trouble.py")
+_TROUBLE = (
+    "test_failures_on_the_cluster.py",
+    "test_limits_on_the_cluster.py",
+    "test_running_batches.py",
+    "test_traces_in_trouble.py",
+)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:

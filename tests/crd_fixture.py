@@ -4,6 +4,7 @@ Manifests here are suspended, so that an operator that happens to run on the clu
 stays on the cluster: others may have batches there. (PYTEST_DONT_REWRITE: see cluster_fixture.py.)
 """
 
+import functools
 import json
 import re
 import secrets
@@ -17,8 +18,9 @@ import pytest
 from builders import Document, manifest
 from cluster_fixture import Cluster, KubectlError
 
-CRD_FILE = Path(__file__).resolve().parents[1] / "crds" / "llmbatches.yaml"
-CRD_NAME = "llmbatches.llmbatch.dev"
+CRDS = Path(__file__).resolve().parents[1] / "crds"
+CRD_FILES = (CRDS / "llmbatches.yaml", CRDS / "llmendpoints.yaml")
+CRD_NAMES = ("llmbatches.llmbatch.dev", "llmendpoints.llmbatch.dev")
 
 
 def suspended(name: str = "triage", **overrides: Any) -> Document:
@@ -73,12 +75,16 @@ def says(refusal: str, path: str, message: str) -> bool:
 @pytest.fixture(scope="session")
 def crd(cluster: Cluster) -> Cluster:
     """The cluster, once it serves LLMBatches."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD_FILE))
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=30s")
-    cluster.wait_until(
-        "LLMBatches are served", lambda: cluster.kubectl("get", CRD_NAME, "-A", "-o=name", "--chunk-size=1") or "none"
-    )
+    for path, name in zip(CRD_FILES, CRD_NAMES, strict=True):
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
+        cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        cluster.wait_until(f"{name} are served", functools.partial(_listed, cluster, name))
     return cluster
+
+
+def _listed(cluster: Cluster, name: str) -> str:
+    """Whether a kind is served: there is an answer, be it empty."""
+    return cluster.kubectl("get", name, "-A", "-o=name", "--chunk-size=1") or "none"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.progress import BatchProgress
+from llmbatch_contract.sharing import EndpointShares
 from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.engine import Engine
 from llmbatch_worker.planning.planner import make_plan
@@ -40,7 +41,7 @@ async def run_shards(job: Job, plan: Plan, telemetry: Telemetry | None = None) -
     """All shards, timed."""
     spec = job.batch.spec
     progress = BatchProgress(plan.items, len(plan.shards))
-    coordinator = Coordinator(limits=spec.endpoint.limits, policy=spec.failure_policy, progress=progress)
+    coordinator = Coordinator(spec.failure_policy, progress, EndpointShares(spec.endpoint.limits, time.monotonic()))
     queue = ShardQueue(range(len(plan.shards)))
     stretch = Stretch()
     await Engine(job, plan, DirectLink(coordinator, queue, "local-0"), worker="local-0", telemetry=telemetry).run()

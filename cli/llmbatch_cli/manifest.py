@@ -7,10 +7,15 @@ import yaml
 
 from llmbatch_contract.errors import ManifestError, Problem
 from llmbatch_contract.job import Job
+from llmbatch_contract.llmendpoint import KIND as ENDPOINT_KIND
+from llmbatch_contract.llmendpoint import LLMEndpoint
 from llmbatch_contract.spec import KIND, Input, LLMBatch
-from llmbatch_contract.validation import Location, check_manifest
+from llmbatch_contract.validation import Location, check_endpoint, check_manifest
 
 STATE_FOLDER = ".llmbatch"
+
+_REF: Location = ("spec", "endpoint", "ref")
+_MAX_COST: Location = ("spec", "budget", "maxCost")
 
 
 class _Loader(yaml.SafeLoader):
@@ -37,14 +42,16 @@ def read_job(path: Path, state: Path | None = None) -> Job:
 
 
 def read_manifest(path: Path) -> LLMBatch:
-    """The one LLMBatch in a file."""
+    """The one LLMBatch in a file. An LLMEndpoint that it refers to has to be in the same file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise ManifestError(str(path), (Problem("", f"cannot be read: {reason}"),)) from error
-    document, lines = _the_batch(_documents(text, path), path)
-    return check_manifest(document, str(path), lines)
+    documents = _documents(text, path)
+    document, lines = _the_batch(documents, path)
+    batch = check_manifest(document, str(path), lines)
+    return batch if batch.spec.endpoint.ref is None else _with_endpoint(batch, documents, lines, path)
 
 
 Document = tuple[object, dict[Location, int]]
@@ -84,6 +91,31 @@ def _the_batch(documents: list[Document], path: Path) -> Document:
         found = f"holds {len(batches)} LLMBatches in {len(documents)} documents"
         raise ManifestError(str(path), (Problem("", f"{found}; give one to a file"),))
     return batches[0]
+
+
+def _with_endpoint(batch: LLMBatch, documents: list[Document], lines: dict[Location, int], path: Path) -> LLMBatch:
+    """The batch with the LLMEndpoint's URL, key, limits and prices in place of its name."""
+    spec = batch.spec
+    endpoint = _endpoint_named(str(spec.endpoint.ref), documents, path)
+    if endpoint is None:
+        message = (
+            f"there is no LLMEndpoint {spec.endpoint.ref} in this file: add it as a document of its own, after ---"
+        )
+        raise ManifestError(str(path), (Problem("spec.endpoint.ref", message, lines.get(_REF)),))
+    resolved = endpoint.spec.endpoint_of(spec.model)
+    if spec.budget is not None and spec.budget.max_cost is not None and resolved.pricing is None:
+        message = f"needs prices: the LLMEndpoint {spec.endpoint.ref} has none for {spec.model or 'all models'}"
+        raise ManifestError(str(path), (Problem("spec.budget.maxCost", message, lines.get(_MAX_COST)),))
+    return batch.model_copy(update={"spec": spec.model_copy(update={"endpoint": resolved})})
+
+
+def _endpoint_named(name: str, documents: list[Document], path: Path) -> LLMEndpoint | None:
+    for document, lines in documents:
+        if isinstance(document, dict) and document.get("kind") == ENDPOINT_KIND:
+            endpoint = check_endpoint(document, str(path), lines)
+            if endpoint.metadata.name == name:
+                return endpoint
+    return None
 
 
 def _note_lines(node: yaml.Node, location: Location, lines: dict[Location, int]) -> None:

@@ -26,7 +26,7 @@ def plan_report(job: Job, planned: Planned) -> dict[str, Any]:
         "items": plan.items,
         "fields": plan.input.fields,
         "shards": len(plan.shards),
-        "endpoint": spec.endpoint.url,
+        "endpoint": spec.endpoint.base_url,
         "first_request": None if question is None else {
             "path": question.api.path,
             "body": orjson.loads(question.body),

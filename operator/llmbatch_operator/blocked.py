@@ -6,9 +6,10 @@ from llmbatch_contract.pods import Stage
 from llmbatch_contract.status import Reason
 from llmbatch_operator.facts import PodFacts
 from llmbatch_operator.observed import Fact, Observed
+from llmbatch_operator.replacing import asks_elsewhere
 
 _MANY_FAILED = 2
-_WORKING = (Stage.PLAN, Stage.SHARD, Stage.RUN, Stage.FINALIZE)
+_WORKING = (Stage.PLAN, Stage.CANARY, Stage.SHARD, Stage.RUN, Stage.FINALIZE)
 
 
 def what_blocks(observed: Observed) -> Fact | None:
@@ -23,6 +24,17 @@ def _spec_is_invalid(o: Observed) -> Fact | None:
     if o.spec is not None:
         return None
     return Fact(True, Reason.INVALID_SPEC, f"{o.problems}; running pods go on as they were, correct it to change them")
+
+
+def _endpoint_cannot_be_used(o: Observed) -> Fact | None:
+    return o.endpoint_problem
+
+
+def _endpoint_has_changed(o: Observed) -> Fact | None:
+    if not asks_elsewhere(o):
+        return None
+    message = "the endpoint has another URL, key or headers; pods end in order and others go on with these"
+    return Fact(True, Reason.ENDPOINT_CHANGED, message)
 
 
 def _store_is_full(o: Observed) -> Fact | None:
@@ -84,6 +96,8 @@ def _stuck(o: Observed) -> list[PodFacts]:
 
 _CHECKS: tuple[Callable[[Observed], Fact | None], ...] = (
     _spec_is_invalid,
+    _endpoint_cannot_be_used,  # it is looked up anew whenever it changes
+    _endpoint_has_changed,
     _store_is_full,  # pods wait until there is room
     _secret_is_missing,  # the kubelet tries again every few seconds
     _image_cannot_be_pulled,

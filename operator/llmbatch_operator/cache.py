@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from llmbatch_contract.pods import FinalCounts
+from llmbatch_contract.pods import CanaryCounts, FinalCounts, LastWords
 from llmbatch_contract.status import Phase
 from llmbatch_contract.trace import BatchTrace
 from llmbatch_operator.facts import BatchRef, Body, JobFacts, PodFacts, read_job, read_pod, read_trace
@@ -38,8 +38,16 @@ class Known:
     @property
     def final(self) -> FinalCounts | None:
         """What the pod has counted that wrote the outputs, if it is still there."""
-        words = [p.last_words for p in self.pods.values() if p.last_words is not None and self.owns(p)]
-        return next((w.final for w in words if w.final is not None), None)
+        return next((w.final for w in self._last_words if w.final is not None), None)
+
+    @property
+    def canary(self) -> CanaryCounts | None:
+        """What the pod has counted that asked the last items of the canary, if it is still there."""
+        return next((w.canary for w in self._last_words if w.canary is not None), None)
+
+    @property
+    def _last_words(self) -> Iterator[LastWords]:
+        return (p.last_words for p in self.pods.values() if p.last_words is not None and self.owns(p))
 
     @property
     def is_empty(self) -> bool:
@@ -55,6 +63,8 @@ class Cache:
         self._known: dict[str, Known] = {}
         self._uids: dict[tuple[str, str], str] = {}
         self._pod_batches: dict[str, str] = {}
+        self.strays: dict[str, PodFacts] = {}
+        """Pods by uid, of batches that nobody knows: after a restart, those of batches that have just been deleted."""
         self._on_change, self._on_pod = on_change, on_pod
 
     def get(self, uid: str) -> Known | None:
@@ -65,6 +75,10 @@ class Cache:
     def known(self, uid: str) -> Known | None:
         """What is known of a batch, though it may have gone and left something."""
         return self._known.get(uid)
+
+    def all(self) -> Iterator[Known]:
+        """Everything that is known of any batch."""
+        return iter(list(self._known.values()))
 
     def ref_of(self, uid: str) -> BatchRef | None:
         """The name of a batch that exists, or of which something is left."""
@@ -152,7 +166,11 @@ class Cache:
     def put_pod(self, body: Body) -> None:
         """A pod is there or has changed."""
         pod = read_pod(body)
-        if pod is None or (known := self._known_beside(body, pod.batch_uid)) is None:
+        if pod is None:
+            return
+        if pod.batch_uid not in self._known:
+            self.strays[pod.uid] = pod
+        if (known := self._known_beside(body, pod.batch_uid)) is None:
             return
         self._pod_batches[pod.uid] = pod.batch_uid
         if known.pods.get(pod.uid) != pod:
@@ -162,19 +180,24 @@ class Cache:
     def drop_pod(self, body: Body) -> None:
         """A pod has gone; what it said at its end counts."""
         pod = read_pod(body)
-        if pod is None or (known := self._known_beside(body, pod.batch_uid)) is None:
+        if pod is None:
             return
-        self._drop_pod(known, pod)
+        if self.strays.pop(pod.uid, None) is not None:
+            self._on_pod(_at_its_end(pod))
+        elif (known := self._known_beside(body, pod.batch_uid)) is not None:
+            self._drop_pod(known, pod)
 
     def known_uids(self) -> frozenset[str]:
         """Of all batches, Jobs and pods."""
         batches = [uid for uid, known in self._known.items() if known.body is not None]
         jobs = [job.uid for known in self._known.values() for job in known.jobs.values()]
         pods = [uid for known in self._known.values() for uid in known.pods]
-        return frozenset((*batches, *jobs, *pods))
+        return frozenset((*batches, *jobs, *pods, *self.strays))
 
     def forget(self, gone: frozenset[str]) -> None:
         """Drop what a list no longer has: a watch that had to begin anew does not tell what went meanwhile."""
+        for uid in gone & self.strays.keys():
+            self._on_pod(_at_its_end(self.strays.pop(uid)))
         for known in list(self._known.values()):
             for pod in [p for uid, p in known.pods.items() if uid in gone]:
                 self._drop_pod(known, pod)
@@ -186,7 +209,7 @@ class Cache:
     def _drop_pod(self, known: Known, pod: PodFacts) -> None:
         self._pod_batches.pop(pod.uid, None)
         known.pods.pop(pod.uid, None)
-        self._tell(known, pod if pod.is_over else replace(pod, phase="Failed"))  # as when its node is lost
+        self._tell(known, _at_its_end(pod))
         self._forget_if_empty(pod.batch_uid, known)
 
     def _drop_job(self, known: Known, job: JobFacts) -> None:
@@ -208,6 +231,11 @@ class Cache:
     def _forget_if_empty(self, uid: str, known: Known) -> None:
         if known.is_empty:
             self._known.pop(uid, None)
+
+
+def _at_its_end(pod: PodFacts) -> PodFacts:
+    """A pod that has gone; without an end of its container, as when its node is lost."""
+    return pod if pod.is_over else replace(pod, phase="Failed")
 
 
 def _what_decides(body: Body) -> tuple[object, ...]:

@@ -5,32 +5,40 @@ decision is made anew from what is seen, so nothing is lost by a restart in betw
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from llmbatch_contract.pods import Stage
-from llmbatch_contract.reports import Command, PlanFacts
+from llmbatch_contract.reports import Command
 from llmbatch_contract.status import ConditionType, Phase, Reason
-from llmbatch_operator.blocked import what_blocks
+from llmbatch_operator.canary import canary_result, is_canary
 from llmbatch_operator.ending import final_phase, seconds_to_deadline, stop_reason, why_it_ends_early
+from llmbatch_operator.holds import what_holds
 from llmbatch_operator.observed import (
     Action,
     CreateJob,
     Decision,
     DeleteBatch,
-    DeleteJob,
     Fact,
     Observed,
     SetParallelism,
-    SetSuspend,
+)
+from llmbatch_operator.planned import plan_of
+from llmbatch_operator.replacing import asks_elsewhere
+from llmbatch_operator.steps import (
+    NO_LONGER,
+    SOON_S,
+    going,
+    halt,
+    in_the_way,
+    not_suspended,
+    soonest,
+    started,
+    with_action,
 )
 
 SOLO_ITEMS = 100
 """Up to so many inline items, one pod does everything: a second one would start later than the first is done."""
-DRAIN_S = 20.0
-"""How long requests in flight may take to end when a batch is held or ended."""
-_SOON_S = 1.0
-_ASKING = (Stage.SHARD, Stage.RUN)
-_NO_LONGER = {ConditionType.BLOCKED: Fact(False, Reason.NOT_BLOCKED, "nothing is in the way any more")}
 _INVALID_KINDS = frozenset(
     ("InvalidError", "InputError", "DuplicateIdError", "ManifestError", "InputMissingError", "InputChangedError")
 )
@@ -40,7 +48,7 @@ def decide(o: Observed, now: datetime) -> Decision:
     """The decision about a batch at `now`."""
     for rule in _RULES:
         if (decision := rule(o, now)) is not None:
-            return decision
+            return decision if decision.phase.is_final else replace(decision, canary=canary_result(o))
     raise AssertionError("the last rule always decides")  # pragma: no cover
 
 
@@ -76,7 +84,7 @@ def _input_cannot_be_used(o: Observed, now: datetime) -> Decision | None:
         job, error = o.jobs.get(stage), o.error_of(stage)
         if job is None or job.failure is None or o.talk.stop is not None:
             continue
-        if error is not None and error.kind in _INVALID_KINDS and _plan(o) is None:
+        if error is not None and error.kind in _INVALID_KINDS and plan_of(o) is None:
             reason = Reason.INPUT_MISSING if error.kind == "InputMissingError" else Reason.INPUT_INVALID
             return _failed(Fact(True, reason, error.message))
         if stage is Stage.PLAN:
@@ -100,51 +108,60 @@ def _ends_early(o: Observed, now: datetime) -> Decision | None:
     fact = why_it_ends_early(o, now)
     if fact is None or (Stage.FINALIZE in o.jobs and o.condition(ConditionType.STOPPING) is None):
         return None  # finalizing asks nothing any more, so it goes on
-    facts = {ConditionType.STOPPING: fact} | _not_suspended(o)
-    if (halting := _halt(o, facts)) is not None:
+    facts = {ConditionType.STOPPING: fact} | not_suspended(o)
+    if (halting := halt(o, facts)) is not None:
         return halting
     if o.condition(ConditionType.STOPPING) is None:  # written down first: a Job that is there would look like success
-        return Decision(Phase.FINALIZING, (), facts | _blocked(o), again_after_s=_SOON_S)
-    actions = _started(o, CreateJob(Stage.FINALIZE, stop=stop_reason(fact)))
-    return Decision(Phase.FINALIZING, actions, facts | _blocked(o))
+        return Decision(Phase.FINALIZING, (), facts | in_the_way(o), again_after_s=SOON_S)
+    actions = started(o, CreateJob(Stage.FINALIZE, stop=stop_reason(fact)))
+    return Decision(Phase.FINALIZING, actions, facts | in_the_way(o))
 
 
 def _is_held(o: Observed, now: datetime) -> Decision | None:
-    is_asked_for = o.spec.suspend if o.spec is not None else o.condition(ConditionType.SUSPENDED) is not None
-    if not is_asked_for or Stage.FINALIZE in o.jobs:
+    hold = what_holds(o, now)
+    if hold is None or Stage.FINALIZE in o.jobs:
         return None
-    if (halting := _halt(o, {})) is not None:
-        return halting
-    facts = {ConditionType.SUSPENDED: Fact(True, Reason.SUSPENDED, "spec.suspend is set; no pods run")}
-    return Decision(Phase.SUSPENDED, (), facts | _blocked(o), Command.PAUSE, seconds_to_deadline(o, now))
+    if (halting := halt(o, hold.more)) is not None:
+        return replace(halting, waiting_for=hold.waiting_for)
+    facts = {ConditionType.SUSPENDED: hold.fact} | hold.more | in_the_way(o)
+    again_after_s = soonest(seconds_to_deadline(o, now), hold.again_after_s)
+    return Decision(hold.phase, (), facts, Command.PAUSE, again_after_s, hold.waiting_for)
+
+
+def _pods_are_replaced(o: Observed, now: datetime) -> Decision | None:
+    return halt(o, not_suspended(o)) if asks_elsewhere(o) else None
 
 
 def _goes_on_in_one_pod(o: Observed, now: datetime) -> Decision | None:
-    if Stage.RUN not in o.jobs and (o.jobs or o.spec is None or not is_small(o)):
+    if Stage.RUN not in o.jobs and (o.jobs or not is_small(o)):
         return None
-    return _going(o, now, Phase.PLANNING if _plan(o) is None else Phase.RUNNING, CreateJob(Stage.RUN))
+    return going(o, now, Phase.PLANNING if plan_of(o) is None else Phase.RUNNING, CreateJob(Stage.RUN))
 
 
 def _is_being_planned(o: Observed, now: datetime) -> Decision | None:
-    if _plan(o) is not None:
+    if plan_of(o) is not None:
         return None
-    return _going(o, now, Phase.PLANNING, CreateJob(Stage.PLAN))
+    return going(o, now, Phase.PLANNING, CreateJob(Stage.PLAN))
+
+
+def _canary_is_asked(o: Observed, now: datetime) -> Decision | None:
+    return going(o, now, Phase.CANARY, CreateJob(Stage.CANARY)) if is_canary(o) else None
 
 
 def _shards_are_asked(o: Observed, now: datetime) -> Decision | None:
-    plan, job = _plan(o), o.jobs.get(Stage.SHARD)
+    plan, job = plan_of(o), o.jobs.get(Stage.SHARD)
     assert plan is not None
     if Stage.FINALIZE in o.jobs or plan.items == 0 or (job is not None and job.is_complete):
         return None
     pods = min(o.spec.parallelism if o.spec is not None else 1, plan.shards)
-    going = _going(o, now, Phase.RUNNING, CreateJob(Stage.SHARD, plan.shards, pods))
+    decision = going(o, now, Phase.RUNNING, CreateJob(Stage.SHARD, plan.shards, pods))
     if job is None or o.spec is None or job.parallelism == pods:
-        return going
-    return _with_action(going, SetParallelism(job.name, pods))
+        return decision
+    return with_action(decision, SetParallelism(job.name, pods))
 
 
 def _is_finalized(o: Observed, now: datetime) -> Decision:
-    return _going(o, now, Phase.FINALIZING, CreateJob(Stage.FINALIZE))
+    return going(o, now, Phase.FINALIZING, CreateJob(Stage.FINALIZE))
 
 
 _RULES: tuple[Callable[[Observed, datetime], Decision | None], ...] = (
@@ -154,112 +171,38 @@ _RULES: tuple[Callable[[Observed, datetime], Decision | None], ...] = (
     _input_cannot_be_used,  # planning has failed
     _outputs_cannot_be_written,  # finalizing has failed
     _ends_early,  # cancel, deadline, a stopping failure, dying pods: halt, then finalize
-    _is_held,  # suspend: halt
+    _is_held,  # suspend, endpoint, canary, budget, window: halt
+    _pods_are_replaced,  # the endpoint has another URL or key: halt, then go on
     _goes_on_in_one_pod,  # small inline input
     _is_being_planned,
+    _canary_is_asked,  # a few items first
     _shards_are_asked,
     _is_finalized,
 )
 
 
 def is_small(o: Observed) -> bool:
-    """Whether one pod does everything."""
+    """Whether one pod does everything. A canary is looked at before the rest is asked, so it takes a Job of its own."""
     spec = o.spec
-    return spec is not None and spec.input.items is not None and len(spec.input.items) <= SOLO_ITEMS
-
-
-def _plan(o: Observed) -> PlanFacts | None:
-    """What was planned, by a pod or, after that is gone, by the status."""
-    if o.talk.plan is not None:
-        return o.talk.plan
-    if o.condition(ConditionType.PLANNED) is None or o.status is None or o.status.items is None:
-        return None
-    shards = o.status.shards.total if o.status.shards is not None else 1
-    return PlanFacts(items=o.status.items.total, shards=shards)
-
-
-def _going(o: Observed, now: datetime, phase: Phase, create: CreateJob) -> Decision:
-    """Let a stage go on, and say so."""
-    facts = _not_suspended(o) | _blocked(o)
-    if (plan := _plan(o)) is not None:
-        told = f"{_count(plan.items, 'item')} in {_count(plan.shards, 'shard')}"
-        misfits = f"; the templates do not fit {plan.misfits:,} or more: {plan.first_misfit}" if plan.misfits else ""
-        if o.condition(ConditionType.PLANNED) is None:
-            facts[ConditionType.PLANNED] = Fact(True, Reason.PLANNED, told + misfits)
-    return Decision(phase, _started(o, create), facts, Command.RUN, seconds_to_deadline(o, now))
-
-
-def _started(o: Observed, create: CreateJob) -> tuple[Action, ...]:
-    """What makes a stage's Job run: create it, or wake it; or nothing, and it is waited for.
-
-    One that is complete has left nothing to wait for, if its pod was gone before it was heard: it is run again, and
-    finds in the store what it did. Nothing is started by a spec that is not valid.
-    """
-    job = o.jobs.get(create.stage)
-    if o.spec is None:
-        return ()
-    if job is None:
-        return (create,)
-    if job.is_complete:
-        return (DeleteJob(job.name),) if o.is_at_rest(create.stage) else ()
-    return (SetSuspend(job.name, False),) if job.is_suspended and not job.is_finished else ()
-
-
-def _count(number: int, of: str) -> str:
-    return f"{number:,} {of}" if number == 1 else f"{number:,} {of}s"
-
-
-def _halt(o: Observed, facts: dict[ConditionType, Fact]) -> Decision | None:
-    """Let pods that ask finish what is in flight, then end all pods; None when none is left."""
-    stages = [s for s in (Stage.PLAN, *_ASKING) if not o.is_at_rest(s)]
-    if not stages:
-        return None
-    is_ready = o.talk.is_drained or (o.talk.paused_s or 0) >= DRAIN_S
-    jobs = [o.jobs[stage] for stage in stages if stage in o.jobs]
-    actions = tuple(
-        SetSuspend(job.name, True)
-        for job in jobs
-        if not job.is_suspended and not job.is_finished and (is_ready or job.stage is Stage.PLAN)
-    )
-    phase = Phase.PLANNING if _plan(o) is None else Phase.RUNNING
-    return Decision(phase, actions, facts | _blocked(o), Command.PAUSE, _SOON_S)
-
-
-def _blocked(o: Observed) -> dict[ConditionType, Fact]:
-    if (fact := what_blocks(o)) is not None:
-        return {ConditionType.BLOCKED: fact}
-    if o.condition(ConditionType.BLOCKED) is not None:
-        return _NO_LONGER
-    return {}
-
-
-def _not_suspended(o: Observed) -> dict[ConditionType, Fact]:
-    if o.condition(ConditionType.SUSPENDED) is None:
-        return {}
-    return {ConditionType.SUSPENDED: Fact(False, Reason.RESUMED, "pods may run again")}
-
-
-def _with_action(decision: Decision, action: Action) -> Decision:
-    return Decision(
-        decision.phase, (*decision.actions, action), decision.facts, decision.command, decision.again_after_s
-    )
+    has_few = spec is not None and spec.input.items is not None and len(spec.input.items) <= SOLO_ITEMS
+    return has_few and spec is not None and spec.canary is None
 
 
 def _done(o: Observed, phase: Phase, fact: Fact) -> Decision:
-    facts = {ConditionType.COMPLETE: fact} | _NO_LONGER
+    facts = {ConditionType.COMPLETE: fact} | NO_LONGER
     if o.condition(ConditionType.STOPPING) is not None:
         facts[ConditionType.STOPPING] = Fact(False, fact.reason, "all was done before the pods could be stopped")
     return Decision(phase, (), facts)
 
 
 def _failed(fact: Fact) -> Decision:
-    return Decision(Phase.FAILED, (), {ConditionType.FAILED: fact} | _NO_LONGER)
+    return Decision(Phase.FAILED, (), {ConditionType.FAILED: fact} | NO_LONGER)
 
 
 def _ended_early(fact: Fact) -> Decision:
     phase = final_phase(fact)
     ended = ConditionType.CANCELLED if phase is Phase.CANCELLED else ConditionType.FAILED
-    return Decision(phase, (), {ended: fact} | _NO_LONGER)
+    return Decision(phase, (), {ended: fact} | NO_LONGER)
 
 
 def _seconds_to_live(o: Observed, now: datetime) -> float | None:

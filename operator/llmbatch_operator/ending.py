@@ -64,15 +64,17 @@ def _sentence(stop: StopReason) -> str:
 
 
 def _workers_failed(o: Observed) -> Fact | None:
-    for stage in (Stage.SHARD, Stage.RUN):
+    for stage in (Stage.SHARD, Stage.RUN, Stage.CANARY):
         job = o.jobs.get(stage)
         if job is None or job.failure is None:
             continue
-        where = "the batch" if not job.failed_indexes or stage is Stage.RUN else _shards(job.failed_indexes)
+        where = _whose(stage, job.failed_indexes)
         detail = o.why_failed(stage)
         return Fact(True, Reason.WORKERS_FAILED, f"the pods of {where} failed too often; the last: {detail}")
     return None
 
 
-def _shards(count: int) -> str:
-    return "1 shard" if count == 1 else f"{count:,} shards"
+def _whose(stage: Stage, failed_shards: int) -> str:
+    if stage is Stage.SHARD and failed_shards:
+        return "1 shard" if failed_shards == 1 else f"{failed_shards:,} shards"
+    return "the canary" if stage is Stage.CANARY else "the batch"

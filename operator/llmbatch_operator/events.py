@@ -4,9 +4,28 @@ from dataclasses import dataclass
 
 from llmbatch_contract.status import Condition, ConditionType, LLMBatchStatus, Phase, Reason
 
-_GOOD = frozenset({ConditionType.PLANNED, ConditionType.COMPLETE, ConditionType.SUSPENDED, ConditionType.CANCELLED})
+_GOOD = frozenset(
+    (
+        ConditionType.PLANNED,
+        ConditionType.COMPLETE,
+        ConditionType.SUSPENDED,
+        ConditionType.CANCELLED,
+        ConditionType.CANARY_PASSED,
+    )
+)
+_BAD = frozenset(
+    (
+        Reason.BUDGET_EXCEEDED,
+        Reason.CANARY_FAILED,
+        Reason.ENDPOINT_MISSING,
+        Reason.ENDPOINT_FORBIDDEN,
+        Reason.ENDPOINT_INVALID,
+    )
+)
+"""Reasons that somebody has to do something about, whatever the condition."""
 _PHASES = {
     Phase.PLANNING: (Reason.PLANNING, "reading the input"),
+    Phase.CANARY: (Reason.CANARY, "one pod asks about a few items first"),
     Phase.RUNNING: (Reason.RUNNING, "pods ask about the items"),
     Phase.FINALIZING: (Reason.FINALIZING, "writing results and errors"),
 }
@@ -23,12 +42,12 @@ class Event:
 
 
 def events_of(old: LLMBatchStatus | None, new: LLMBatchStatus) -> tuple[Event, ...]:
-    """What to tell: conditions that came, went, or have another reason, and a new phase of work."""
+    """What to tell: conditions that came, went, or have another reason, and a new phase of work. The same once only."""
     before = {c.type: c for c in old.conditions} if old is not None else {}
     events = [_told(c) for c in new.conditions if _is_news(before.get(c.type), c)]
     if (old is None or old.phase is not new.phase) and new.phase in _PHASES:
         events.append(Event("Normal", *_PHASES[new.phase]))
-    return tuple(events)
+    return tuple(dict.fromkeys(events))
 
 
 def _is_news(before: Condition | None, after: Condition) -> bool:
@@ -36,5 +55,5 @@ def _is_news(before: Condition | None, after: Condition) -> bool:
 
 
 def _told(condition: Condition) -> Event:
-    is_good = condition.status == "False" or condition.type in _GOOD
+    is_good = (condition.status == "False" or condition.type in _GOOD) and condition.reason not in _BAD
     return Event("Normal" if is_good else "Warning", condition.reason, condition.message)

@@ -8,6 +8,7 @@ import pydantic
 
 from llmbatch_contract.pods import LastWords, Stage
 from llmbatch_contract.trace import TRACEPARENT, BatchTrace, is_trace_id, trace_of
+from llmbatch_operator.endpoint_marks import Mark
 
 Body = dict[str, Any]
 
@@ -19,6 +20,8 @@ INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 """Set by Kubernetes on the pods of a Job; the index as an annotation, too."""
 
 _STAGES = {stage.value: stage for stage in Stage}
+_ASKING = frozenset(Stage) - {Stage.PLAN, Stage.FINALIZE}
+_STARTING = ("ContainerCreating", "PodInitializing")
 _IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 
 
@@ -53,6 +56,8 @@ class JobFacts:
     failure: str | None = None
     """Why Kubernetes gave the Job up."""
     is_deleting: bool = False
+    mark: Mark | None = None
+    """Which endpoint its pods ask; None: it is not known."""
 
     @property
     def is_finished(self) -> bool:
@@ -101,11 +106,23 @@ class PodFacts:
     started_at: float | None = None
     """Unix time at which the container started; None: it never did."""
     ended_at: float | None = None
+    has_stopped: bool = False
+    """Its container has ended, so it runs nowhere. One that is over may still run: on a node that cannot be reached."""
 
     @property
     def is_over(self) -> bool:
-        """It has ended and sends nothing any more."""
+        """It has ended, or Kubernetes has given it up."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def may_ask(self) -> bool:
+        """It asks the endpoint, as far as the API server knows: it has started, or is about to on its node."""
+        return self.stage in _ASKING and not self.has_stopped and (self.started_at is not None or self._is_starting)
+
+    @property
+    def _is_starting(self) -> bool:
+        is_under_way = self.waiting is None or self.waiting.reason in _STARTING
+        return self.phase == "Pending" and self.node is not None and is_under_way
 
     @property
     def is_silent_end(self) -> bool:
@@ -136,6 +153,7 @@ def read_job(body: Body) -> JobFacts | None:
         is_complete="Complete" in conditions,
         failure=None if failed is None else f"{failed.get('reason', '')}: {failed.get('message', '')}",
         is_deleting="deletionTimestamp" in metadata,
+        mark=Mark.read(metadata.get("annotations") or {}),
     )
 
 
@@ -167,6 +185,7 @@ def read_pod(body: Body) -> PodFacts | None:
         node=body.get("spec", {}).get("nodeName"),
         started_at=unix_time(ran.get("startedAt")),
         ended_at=unix_time(ran.get("finishedAt")),
+        has_stopped=ended is not None,
     )
 
 
@@ -178,6 +197,13 @@ def read_trace(body: Body) -> BatchTrace:
     return (
         asked if known in (None, asked.trace_id) else trace_of(metadata["uid"]).model_copy(update={"trace_id": known})
     )
+
+
+def endpoint_name(body: Body) -> str | None:
+    """The LLMEndpoint that a batch refers to, whether or not its spec is valid."""
+    endpoint = (body.get("spec") or {}).get("endpoint")
+    name = endpoint.get("ref") if isinstance(endpoint, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def unix_time(text: str | None) -> float | None:

@@ -2,21 +2,24 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmbatch_contract.errors import ManifestError
 from llmbatch_contract.pods import Stage
 from llmbatch_contract.progress import Totals
-from llmbatch_contract.spec import LLMBatch
+from llmbatch_contract.spec import Endpoint, LLMBatch, LLMBatchSpec
 from llmbatch_contract.status import LLMBatchStatus
 from llmbatch_contract.validation import check_manifest
 from llmbatch_operator.cache import Known
+from llmbatch_operator.endpoint_marks import mark_of
+from llmbatch_operator.endpoints.known import Endpoints, KnownEndpoint
+from llmbatch_operator.endpoints.resolving import resolve
 from llmbatch_operator.facts import Body
-from llmbatch_operator.observed import Observed, Talk
+from llmbatch_operator.observed import Down, Fact, Observed, Talk
 from llmbatch_operator.session import Session
 from llmbatch_operator.status_of import Pace, has_caught_up
 
-_ASKING = (Stage.SHARD, Stage.RUN)
+_ASKING = (Stage.CANARY, Stage.SHARD, Stage.RUN)
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,18 @@ class Parsed:
 
     generation: int
     batch: LLMBatch | None
+    """As its users wrote it."""
     problems: str = ""
+    resolved: LLMBatch | None = None
+    """With the LLMEndpoint in place of a reference to it: what pods are told. None: that cannot be said.
+
+    The same object as long as nothing in it changes.
+    """
+    endpoint: str | None = None
+    """Name of the LLMEndpoint that it refers to."""
+    endpoint_problem: Fact | None = None
+    must_hold: bool = False
+    """Nothing may be started or asked because of that problem."""
 
 
 @dataclass
@@ -33,19 +47,38 @@ class Gatherer:
     """Reads caches."""
 
     clock: Callable[[], float] = time.monotonic
-    _parsed: dict[str, Parsed] = field(default_factory=dict)
+    endpoints: Endpoints = field(default_factory=Endpoints)
+    _parsed: dict[str, tuple[KnownEndpoint | None, Parsed]] = field(default_factory=dict)
+    """With the LLMEndpoint that it was resolved by."""
+    _last: dict[str, Endpoint] = field(default_factory=dict)
+    """What batches were given that refer to an LLMEndpoint, should that go."""
 
     def parse(self, body: Body) -> Parsed:
-        """The batch of a body, parsed once a generation."""
+        """The batch of a body, parsed once a generation, and resolved whenever its LLMEndpoint changes."""
         metadata = body["metadata"]
-        known = self._parsed.get(metadata["uid"])
+        uid = metadata["uid"]
+        by, known = self._parsed.get(uid, (None, None))
         if known is None or known.generation != metadata["generation"]:
-            known = self._parsed[metadata["uid"]] = parse_batch(body)
+            by, known = self._resolved(uid, parse_batch(body))
+        elif known.endpoint is not None and self.endpoints.get(known.endpoint) is not by:
+            by, known = self._resolved(uid, known)
+        self._parsed[uid] = by, known
         return known
+
+    def _resolved(self, uid: str, parsed: Parsed) -> tuple[KnownEndpoint | None, Parsed]:
+        if parsed.batch is None or parsed.endpoint is None:
+            return None, parsed
+        endpoint = self.endpoints.get(parsed.endpoint)
+        found = resolve(parsed.batch, endpoint, self._last.get(uid))
+        if found.batch is not None:
+            self._last[uid] = found.batch.spec.endpoint
+        batch = parsed.resolved if parsed.resolved == found.batch else found.batch
+        return endpoint, replace(parsed, resolved=batch, endpoint_problem=found.problem, must_hold=found.must_hold)
 
     def forget(self, uid: str) -> None:
         """The batch is gone."""
         self._parsed.pop(uid, None)
+        self._last.pop(uid, None)
 
     def observe(self, known: Known, parsed: Parsed, session: Session | None, status: LLMBatchStatus | None) -> Observed:
         """One batch at this moment. `status` is the latest that was written or seen."""
@@ -54,16 +87,24 @@ class Gatherer:
         jobs = {job.stage: job for job in known.jobs.values() if not job.is_deleting}
         # One that is not known to be ours may be of a Job that went before a restart: it may still ask.
         pods = tuple(p for p in known.pods.values() if p.phase != "Succeeded" and (known.owns(p) or not p.is_over))
+        talk = self._talk(session, {p.name for p in pods if p.stage in _ASKING and p.phase == "Running"})
+        if session is None and parsed.must_hold:
+            # As after a restart: nobody is there to tell pods to drain, or to hear what was finalized.
+            talk = replace(talk, is_drained=True, final=known.final)
         return Observed(
             ref=known.ref,
             generation=parsed.generation,
-            spec=parsed.batch.spec if parsed.batch is not None else None,
+            spec=spec_of(parsed),
             problems=parsed.problems,
             trace=known.trace,
             status=status,
             jobs=jobs,
             pods=pods,
-            talk=self._talk(session, {p.name for p in pods if p.stage in _ASKING and p.phase == "Running"}),
+            talk=talk,
+            canary=known.canary,
+            mark=mark_of(parsed.resolved.spec.endpoint) if parsed.resolved is not None else None,
+            endpoint_problem=parsed.endpoint_problem,
+            must_hold_for_endpoint=parsed.must_hold,
         )
 
     def pace(self, session: Session | None, status: LLMBatchStatus | None) -> Pace:
@@ -84,15 +125,21 @@ class Gatherer:
     def _talk(self, session: Session | None, workers: set[str]) -> Talk:
         if session is None:
             return Talk()
-        since = session.paused_since
+        now, since = self.clock(), session.paused_since
+        endpoint = session.pool.facts(now)
         return Talk(
             plan=session.plan,
             final=session.final,
             stop=session.stop,
             stop_is_policy=session.stop is not None and session.stopped_by_worker is None,
-            paused_s=None if since is None else self.clock() - since,
+            paused_s=None if since is None else now - since,
             is_drained=since is not None and session.is_drained(workers),
             store_full=session.store_full,
+            down=Down(endpoint.down_since_s or 0.0, endpoint.trouble) if endpoint.is_down else None,
+            has_answered=endpoint.has_answered,
+            spent=session.coordinator.spent,
+            budget_is_spent=session.coordinator.budget_is_spent,
+            waits_for=session.waits_for(now),
         )
 
 
@@ -101,10 +148,17 @@ def parse_batch(body: Body) -> Parsed:
     generation = body["metadata"]["generation"]
     document = {name: body[name] for name in ("apiVersion", "kind", "metadata", "spec") if name in body}
     try:
-        return Parsed(generation, check_manifest(document, "spec"))
+        batch = check_manifest(document, "spec")
     except ManifestError as error:
-        sentences = "; ".join(f"{p.path}: {p.message}" if p.path else p.message for p in error.problems)
-        return Parsed(generation, None, sentences)
+        return Parsed(generation, None, error.sentences)
+    endpoint = batch.spec.endpoint.ref
+    return Parsed(generation, batch, resolved=None if endpoint is not None else batch, endpoint=endpoint)
+
+
+def spec_of(parsed: Parsed) -> LLMBatchSpec | None:
+    """What is known of a batch's spec: with its LLMEndpoint in place, if that was found."""
+    batch = parsed.resolved or parsed.batch
+    return batch.spec if batch is not None else None
 
 
 def read_status(body: Body) -> LLMBatchStatus | None:

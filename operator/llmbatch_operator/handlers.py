@@ -10,6 +10,7 @@ import kopf
 
 from llmbatch_contract.wire import BATCH_LABEL
 from llmbatch_operator.cache import Cache
+from llmbatch_operator.endpoints.known import Endpoints
 from llmbatch_operator.events import Event
 from llmbatch_operator.facts import Body
 
@@ -40,13 +41,17 @@ class Poster:
         self._context.run(kopf.event, about, type=event.type, reason=reason, message=event.message)
 
 
-def register(registry: kopf.OperatorRegistry, cache: Cache, poster: Poster) -> None:
-    """Let the cache hear of batches, their Jobs and their pods."""
+def register(registry: kopf.OperatorRegistry, cache: Cache, endpoints: Endpoints, poster: Poster) -> None:
+    """Let the caches hear of batches, their Jobs and their pods, and of endpoints."""
 
     @kopf.on.event("llmbatch.dev", "v1alpha1", "llmbatches", registry=registry)
     async def batch_changed(event: kopf.RawEvent, **_: Any) -> None:
         poster.note_context()
         (cache.drop_batch if event["type"] == "DELETED" else cache.put_batch)(dict(event["object"]))
+
+    @kopf.on.event("llmbatch.dev", "v1alpha1", "llmendpoints", registry=registry)
+    async def endpoint_changed(event: kopf.RawEvent, **_: Any) -> None:
+        (endpoints.drop if event["type"] == "DELETED" else endpoints.put)(dict(event["object"]))
 
     @kopf.on.event("batch", "v1", "jobs", labels=_OURS, registry=registry)
     async def job_changed(event: kopf.RawEvent, **_: Any) -> None:

@@ -26,6 +26,7 @@ from llmbatch_contract.pods import (
 from llmbatch_contract.spec import API_VERSION, KIND, LLMBatch
 from llmbatch_contract.trace import BatchTrace
 from llmbatch_contract.wire import BATCH_LABEL, RESULTS_KEY, object_name, results_secret
+from llmbatch_operator.endpoint_marks import mark_of
 from llmbatch_operator.facts import CONTAINER, STAGE_LABEL, UID_LABEL, BatchRef, Body
 from llmbatch_operator.observed import CreateJob
 from llmbatch_operator.pod_environment import pod_environment
@@ -37,7 +38,13 @@ _TOKEN_S = 3600
 _RETRIES = 6
 _KEPT_S = 86400
 """Jobs and their pods, with their logs, stay for a day after their end."""
-_NAMES = {Stage.PLAN: "plan", Stage.SHARD: "shards", Stage.FINALIZE: "finalize", Stage.RUN: "run"}
+_NAMES = {
+    Stage.PLAN: "plan",
+    Stage.CANARY: "canary",
+    Stage.SHARD: "shards",
+    Stage.FINALIZE: "finalize",
+    Stage.RUN: "run",
+}
 _DEFAULT_RESOURCES = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
     "limits": {"memory": "512Mi"},
@@ -110,6 +117,8 @@ def job(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Settings) -
         spec["backoffLimit"] = 2 if create.stop is not None else _RETRIES
     metadata = _metadata(ref, job_name(ref, stage))
     metadata["labels"] = labels
+    if stage not in (Stage.PLAN, Stage.FINALIZE):
+        metadata["annotations"] = mark_of(batch.spec.endpoint).annotations
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
@@ -204,7 +213,7 @@ def _ends_early(create: CreateJob) -> bool:
 
 
 def _reads_config_map(batch: LLMBatch, stage: Stage) -> bool:
-    return batch.spec.input.config_map is not None and stage is not Stage.SHARD
+    return batch.spec.input.config_map is not None and stage not in (Stage.CANARY, Stage.SHARD)
 
 
 def _labels(ref: BatchRef, stage: Stage | None = None) -> dict[str, str]:

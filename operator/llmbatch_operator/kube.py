@@ -15,6 +15,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from llmbatch_contract.errors import LLMBatchError
+from llmbatch_contract.llmendpoint import PLURAL
 from llmbatch_contract.pods import AUDIENCE
 from llmbatch_contract.wire import BATCH_LABEL
 from llmbatch_operator.facts import BatchRef, Body
@@ -71,6 +72,15 @@ class Kube:
         async for body in self._list(f"{BATCHES}/llmbatches", ""):
             yield body
 
+    async def list_endpoints(self) -> AsyncIterator[Body]:
+        """All LLMEndpoints; none where the cluster does not know what that is, as after half an upgrade."""
+        try:
+            async for body in self._list(f"{BATCHES}/{PLURAL}", ""):
+                yield body
+        except CallError as error:
+            if error.status != 404:
+                raise
+
     async def list_jobs(self) -> AsyncIterator[Body]:
         """All Jobs of batches."""
         async for body in self._list(f"{JOBS}/jobs", BATCH_LABEL):
@@ -94,9 +104,12 @@ class Kube:
         path = f"{CORE}/namespaces/{body['metadata']['namespace']}/configmaps/{body['metadata']['name']}"
         await self._call("PATCH", path, body, _APPLY, [("fieldManager", _FIELD_MANAGER), ("force", "true")])
 
-    async def patch_job(self, namespace: str, name: str, spec: Body) -> Body | None:
-        """Change a Job's spec; None if it is gone."""
-        return await self._unless_gone("PATCH", f"{JOBS}/namespaces/{namespace}/jobs/{name}", {"spec": spec}, _MERGE)
+    async def patch_job(
+        self, namespace: str, name: str, spec: Body, annotations: dict[str, str] | None = None
+    ) -> Body | None:
+        """Change a Job's spec, and set some of its annotations; None if it is gone."""
+        patch: Body = {"spec": spec} | ({"metadata": {"annotations": annotations}} if annotations else {})
+        return await self._unless_gone("PATCH", f"{JOBS}/namespaces/{namespace}/jobs/{name}", patch, _MERGE)
 
     async def delete_job(self, namespace: str, name: str) -> None:
         """Delete a Job and its pods."""
@@ -110,21 +123,32 @@ class Kube:
 
     async def write_status(self, ref: BatchRef, status: Body) -> Body | None:
         """Replace the status of an LLMBatch, and return its metadata; None if it is gone, or another has its name."""
+        return await self._write_status(self._batch(ref), ref.uid, status)
+
+    async def write_endpoint_status(self, name: str, uid: str, status: Body) -> Body | None:
+        """The same for an LLMEndpoint."""
+        return await self._write_status(f"{BATCHES}/{PLURAL}/{name}", uid, status)
+
+    async def create_event(self, body: Body) -> None:
+        """Post an Event."""
+        await self._call("POST", f"{CORE}/namespaces/{body['metadata']['namespace']}/events", body)
+
+    async def _write_status(self, path: str, uid: str, status: Body) -> Body | None:
         # A merge patch would not do: in one of a status, the uid counts for nothing.
         patch: list[Body] = [
-            {"op": "test", "path": "/metadata/uid", "value": ref.uid},
+            {"op": "test", "path": "/metadata/uid", "value": uid},
             {"op": "add", "path": "/status", "value": status},
         ]
         try:
-            return await self._unless_gone("PATCH", f"{self._batch(ref)}/status", patch, _JSON_PATCH, _METADATA)
+            return await self._unless_gone("PATCH", f"{path}/status", patch, _JSON_PATCH, _METADATA)
         except CallError as error:
-            if error.status == 422 and not await self._is_there(ref):
+            if error.status == 422 and not await self._is_there(path, uid):
                 return None
             raise
 
-    async def _is_there(self, ref: BatchRef) -> bool:
-        body = await self._unless_gone("GET", self._batch(ref), accept=_METADATA)
-        return body is not None and body["metadata"]["uid"] == ref.uid
+    async def _is_there(self, path: str, uid: str) -> bool:
+        body = await self._unless_gone("GET", path, accept=_METADATA)
+        return body is not None and body["metadata"]["uid"] == uid
 
     async def read_secret(self, namespace: str, name: str) -> Body | None:
         """A Secret of the operator's own namespace; None if there is none."""

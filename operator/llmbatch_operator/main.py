@@ -28,12 +28,11 @@ async def run(settings: Settings) -> bool:
         stop.set()
 
     poster = Poster()
-    resource = {names.SERVICE_VERSION: __version__, names.NAMESPACE: settings.namespace}
-    telemetry = start_telemetry("llmbatch-operator", resource, keep_meters=True)
+    telemetry = start_telemetry("llmbatch-operator", _resource(settings), for_spans=_pod(settings), keep_meters=True)
     runtime = Runtime(settings, poster, fail, telemetry)
     registry = kopf.OperatorRegistry()
     _register_life(registry, runtime)
-    register(registry, runtime.sessions.cache, poster)
+    register(registry, runtime.sessions.cache, runtime.endpoints, poster)
     host, port = settings.health_listen
     try:
         await kopf.operator(
@@ -46,6 +45,20 @@ async def run(settings: Settings) -> bool:
     finally:
         await asyncio.to_thread(telemetry.close, _LAST_TELEMETRY_S)
     return not failed.is_set()
+
+
+def _resource(settings: Settings) -> dict[str, str]:
+    """What the operator is to telemetry. A pod that takes over is the same instance: it goes on with the totals."""
+    return {
+        names.SERVICE_VERSION: __version__,
+        names.SERVICE_INSTANCE: f"llmbatch-operator.{settings.namespace}",
+        names.NAMESPACE: settings.namespace,
+    }
+
+
+def _pod(settings: Settings) -> dict[str, str]:
+    known = {names.POD: settings.pod_name, names.POD_UID: settings.pod_uid}
+    return {name: value for name, value in known.items() if value}
 
 
 def _register_life(registry: kopf.OperatorRegistry, runtime: Runtime) -> None:

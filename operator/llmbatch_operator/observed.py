@@ -3,12 +3,31 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from llmbatch_contract.pods import FinalCounts, PodError, Stage
-from llmbatch_contract.reports import Command, PlanFacts, StopReason
+from llmbatch_contract.pods import CanaryCounts, FinalCounts, PodError, Stage
+from llmbatch_contract.reports import Command, PlanFacts, Spent, StopReason, Trouble
 from llmbatch_contract.spec import LLMBatchSpec
-from llmbatch_contract.status import Condition, ConditionType, LLMBatchStatus, Phase, Reason
+from llmbatch_contract.status import CanaryResult, Condition, ConditionType, LLMBatchStatus, Phase, Reason
 from llmbatch_contract.trace import BatchTrace
+from llmbatch_operator.endpoint_marks import Mark
 from llmbatch_operator.facts import BatchRef, JobFacts, PodFacts
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a condition shall say from now on."""
+
+    holds: bool
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Down:
+    """The endpoint answers nothing."""
+
+    since_s: float
+    trouble: Trouble | None = None
+    """As a worker told of it last."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,14 @@ class Talk:
     is_drained: bool = False
     """Told to pause, all workers have nothing in flight and nothing unwritten."""
     store_full: str | None = None
+    down: Down | None = None
+    has_answered: bool = False
+    """The endpoint has answered somebody since this operator started."""
+    spent: Spent = field(default_factory=Spent)
+    """By all workers, earlier ones and requests in flight included."""
+    budget_is_spent: bool = False
+    waits_for: tuple[str, ...] = ()
+    """What holds most of the workers back now, as `requests/min` or `the endpoint`; empty: nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +61,24 @@ class Observed:
     ref: BatchRef
     generation: int
     spec: LLMBatchSpec | None
-    """None: it is not valid; `problems` says why."""
+    """With the LLMEndpoint's URL, limits and prices in place of the reference to it, as far as there is one.
+
+    None: it is not valid; `problems` says why.
+    """
     trace: BatchTrace
     problems: str = ""
     status: LLMBatchStatus | None = None
     jobs: dict[Stage, JobFacts] = field(default_factory=dict)
     pods: tuple[PodFacts, ...] = ()
     talk: Talk = Talk()
+    canary: CanaryCounts | None = None
+    """What the canary's pod said at its end."""
+    mark: Mark | None = None
+    """Which endpoint pods shall ask; None while it is not known."""
+    endpoint_problem: Fact | None = None
+    """Why the LLMEndpoint cannot be used now."""
+    must_hold_for_endpoint: bool = False
+    """Nothing may be started or asked because of that problem. Else it goes on with what the LLMEndpoint was before."""
 
     def condition(self, type_: ConditionType) -> Condition | None:
         """The condition if it is True."""
@@ -118,15 +156,6 @@ Action = CreateJob | SetParallelism | SetSuspend | DeleteJob | DeleteBatch
 
 
 @dataclass(frozen=True)
-class Fact:
-    """What a condition shall say from now on."""
-
-    holds: bool
-    reason: Reason
-    message: str = ""
-
-
-@dataclass(frozen=True)
 class Decision:
     """What to do, and what to say about it."""
 
@@ -136,3 +165,7 @@ class Decision:
     command: Command = Command.RUN
     again_after_s: float | None = None
     """When time alone may change the decision."""
+    waiting_for: str | None = None
+    """What holds the batch, in a word or two."""
+    canary: CanaryResult | None = None
+    """What the canary has shown, once it is over."""

@@ -36,6 +36,6 @@ def _telemetry(telemetry: PodTelemetry, named: set[str]) -> list[Body]:
 
 def _api_key(batch: LLMBatch, stage: Stage) -> list[Body]:
     secret = batch.spec.endpoint.api_key_secret
-    if secret is None or stage not in (Stage.SHARD, Stage.RUN):
+    if secret is None or stage in (Stage.PLAN, Stage.FINALIZE):
         return []
     return [{"name": secret.env_name, "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}]

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from llmbatch_contract.progress import Totals
+from llmbatch_contract.spec import LLMBatch
 from llmbatch_contract.status import ConditionType, LLMBatchStatus, Reason
 from llmbatch_contract.trace import BatchTrace
 from llmbatch_contract.wire import batch_key
+from llmbatch_operator.alerts import Watcher
 from llmbatch_operator.cache import Known
 from llmbatch_operator.decide import decide
 from llmbatch_operator.events import Event, events_of
@@ -18,6 +20,7 @@ from llmbatch_operator.facts import BatchRef, Body
 from llmbatch_operator.gather import Gatherer, Parsed, read_status
 from llmbatch_operator.jobs import config_map, job, results_key_secret
 from llmbatch_operator.kube import CallError, Kube
+from llmbatch_operator.notify.outbox import Outbox
 from llmbatch_operator.observed import (
     Action,
     CreateJob,
@@ -34,7 +37,7 @@ from llmbatch_operator.settings import Settings
 from llmbatch_operator.status_of import status_of
 from llmbatch_operator.telemetry.batch_spans import action_words
 from llmbatch_operator.telemetry.recorder import Look, Recorder
-from llmbatch_operator.written import Written, answered
+from llmbatch_operator.written import Written, answered, spent
 
 logger = logging.getLogger("llmbatch.reconcile")
 
@@ -64,6 +67,8 @@ class Reconciler:
     on_ended: Callable[[str], None]
     """Told of a batch whose outputs are final."""
     gatherer: Gatherer = field(default_factory=Gatherer)
+    watcher: Watcher = field(default_factory=Watcher)
+    outbox: Outbox = field(default_factory=Outbox)
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _written: dict[str, Written] = field(default_factory=dict)
@@ -95,7 +100,7 @@ class Reconciler:
             written.status = old  # ended before this operator started, or the answer to the last write got lost
             self.recorder.found(known, old, Totals(), known.final)
             self._end(known, ref, old)
-        session = self._session(uid, parsed, old)
+        session = self._session(ref, parsed, old)
         observed = self.gatherer.observe(known, parsed, session, old)
         decision = decide(observed, self.now())
         if session is not None:
@@ -107,30 +112,36 @@ class Reconciler:
         written.hear(session)
         if old is not None and not self.recorder.knows(uid):
             self.recorder.found(known, old, pace.totals, known.final)
-        status = status_of(observed, decision, pace, self.now())
-        if await self._write(ref, body, old, status, written):
+        decision = self.watcher.look(observed, decision, pace, self.clock(), self.now())
+        status = self.outbox.noted(ref, status_of(observed, decision, pace, self.now()))
+        has_written = await self._write(ref, body, old, status, written)
+        if has_written and (old is None or not old.phase.is_final):  # of one that has ended, deliveries alone are news
             look.new = status
             self.recorder.wrote(known, status, pace.totals, observed.talk.final)
             if status.phase.is_final:
                 self._end(known, ref, status)
+        shown = status if has_written else old
+        if shown is not None and observed.spec is not None:
+            self.outbox.look(ref, observed.spec.notify, shown, self.clock())
         if decision.again_after_s is not None:
             self.again(uid, decision.again_after_s)
 
-    def _session(self, uid: str, parsed: Parsed, status: LLMBatchStatus | None) -> Session | None:
+    def _session(self, ref: BatchRef, parsed: Parsed, status: LLMBatchStatus | None) -> Session | None:
         if status is not None and status.phase.is_final:
             return None
-        if parsed.batch is None:
-            return self.sessions.get(uid)
-        return self.sessions.open(uid, parsed.batch.spec, answered(status))
+        if parsed.resolved is None:
+            return self.sessions.get(ref.uid)
+        spec, before = parsed.resolved.spec, answered(status)
+        return self.sessions.open(ref, spec, parsed.endpoint, answered_before=before, spent_before=spent(status))
 
     async def _act_all(
         self, look: Look, actions: tuple[Action, ...], observed: Observed, parsed: Parsed, written: Written
     ) -> Fact | None:
         """Do what was decided; what the API server will not have is for the user to know."""
         refused = None
-        if observed.jobs and observed.status is not None and observed.status.observed_generation != parsed.generation:
-            # Pods that start from now on are told the new spec.
-            refused = await _refusal(self._prepare(observed.ref, parsed, observed.trace, written))
+        if observed.jobs and _is_news(observed, parsed, written):  # pods that start from now on are told
+            assert parsed.resolved is not None
+            refused = await _refusal(self._prepare(observed.ref, parsed.resolved, observed.trace, written))
         for action in actions:
             with self.recorder.action(look, action) as outcome:
                 failure = await _refusal(self._act(action, observed, parsed, written))
@@ -145,10 +156,14 @@ class Reconciler:
         made: Body | None = None
         match action:
             case CreateJob():
-                assert parsed.batch is not None
-                await self._prepare(ref, parsed, observed.trace, written)
+                batch = parsed.resolved or parsed.batch  # without its LLMEndpoint it can still come to its end
+                assert batch is not None
+                await self._prepare(ref, batch, observed.trace, written)
                 await self._give_key(ref, written)
-                made = await self.kube.create_job(job(ref, parsed.batch, action, self.settings))
+                made = await self.kube.create_job(job(ref, batch, action, self.settings))
+            case SetSuspend(name, False) if parsed.resolved is not None and observed.mark is not None:
+                await self._prepare(ref, parsed.resolved, observed.trace, written)
+                made = await self.kube.patch_job(ref.namespace, name, {"suspend": False}, observed.mark.annotations)
             case SetSuspend(name, suspend):
                 made = await self.kube.patch_job(ref.namespace, name, {"suspend": suspend})
             case SetParallelism(name, parallelism):
@@ -162,11 +177,11 @@ class Reconciler:
         if made is not None:
             cache.put_job(made)
 
-    async def _prepare(self, ref: BatchRef, parsed: Parsed, trace: BatchTrace, written: Written) -> None:
+    async def _prepare(self, ref: BatchRef, batch: LLMBatch, trace: BatchTrace, written: Written) -> None:
         """Write down what pods are told, if they would be told something else by now."""
-        if parsed.batch is not None and written.config_generation != parsed.generation:
-            await self.kube.apply_config_map(config_map(ref, parsed.batch, self.settings, self.ca, trace))
-            written.config_generation = parsed.generation
+        if written.config is not batch:
+            await self.kube.apply_config_map(config_map(ref, batch, self.settings, self.ca, trace))
+            written.config = batch
 
     async def _give_key(self, ref: BatchRef, written: Written) -> None:
         """Leave the key to the results where those find it who may read the batch's Secrets."""
@@ -216,9 +231,18 @@ class Reconciler:
     def _forget(self, uid: str) -> None:
         self._written.pop(uid, None)
         self.gatherer.forget(uid)
+        self.watcher.forget(uid)
+        self.outbox.forget(uid)
         self.sessions.close(uid)
         self.recorder.gone(uid)
         self.on_gone(uid)
+
+
+def _is_news(observed: Observed, parsed: Parsed, written: Written) -> bool:
+    """Whether pods shall be told something else than was written down for them, maybe before this operator started."""
+    if parsed.resolved is None or written.config is not None:
+        return parsed.resolved is not None and written.config is not parsed.resolved
+    return observed.status is not None and observed.status.observed_generation != parsed.generation
 
 
 async def _refusal(call: Awaitable[None]) -> Fact | None:

@@ -17,9 +17,15 @@ from llmbatch_operator.coordinator.identity import ReviewedToken, TokenIdentitie
 from llmbatch_operator.coordinator.ledger import Limits
 from llmbatch_operator.coordinator.objects import Objects
 from llmbatch_operator.coordinator.server import CoordinatorServer
+from llmbatch_operator.endpoints.changes import EndpointChanges
+from llmbatch_operator.endpoints.keeping import EndpointKeeper
+from llmbatch_operator.endpoints.known import Endpoints
 from llmbatch_operator.events import Event
 from llmbatch_operator.facts import Body
+from llmbatch_operator.gather import Gatherer
 from llmbatch_operator.kube import CallError, Kube, connect
+from llmbatch_operator.notify.outbox import Outbox
+from llmbatch_operator.notify.posting import Postman
 from llmbatch_operator.reconcile import Reconciler
 from llmbatch_operator.sessions import Sessions
 from llmbatch_operator.settings import Settings
@@ -35,6 +41,7 @@ logger = logging.getLogger("llmbatch")
 
 _RECONCILERS = 32
 _LOOK_EVERY_S = 1.0
+_ENDPOINTS_EVERY_S = 5.0
 _TIDY_EVERY_S = 600.0
 _TIDY_SOON_S = 30.0
 """After the first round: the watches begin a moment after everything was read, and do not tell what went meanwhile."""
@@ -56,6 +63,8 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.queue.add, recorder=Recorder(self.telemetry))
+        self.endpoints = Endpoints()
+        self.endpoints.on_change = EndpointChanges(self.endpoints, self.sessions, self.queue.add)
         self._page = MetricsPage(self.telemetry.meters.collect)
 
     async def start(self) -> None:
@@ -80,6 +89,7 @@ class Runtime:
             meters=self.telemetry.meters,
         )
         await self._server.start(*self.settings.listen)
+        outbox = Outbox()
         self._reconciler = Reconciler(
             self._kube,
             self.sessions,
@@ -90,9 +100,28 @@ class Runtime:
             again=self.queue.add_after,
             on_gone=lambda uid: self._later(self._objects.remove_batch(uid)),
             on_ended=lambda uid: self._later(self._objects.remove_work(uid)),
+            gatherer=Gatherer(endpoints=self.endpoints),
+            outbox=outbox,
         )
+        postman = Postman(
+            outbox,
+            self._kube,
+            authority.master_key,
+            tell=self.tell,
+            wake=self.queue.add,
+            count=self.sessions.recorder.notified,
+            allow_local=self.settings.notify_allow_local,
+        )
+        self._keeper = EndpointKeeper(self._kube, self.endpoints, self.sessions.cache, self.sessions.pools.facts_of)
         self.telemetry.meters.observe(self._points)
-        for part in (self._reconcile(), self._look_at_reports(), self._tidy(), watch_loop(self.telemetry.meters)):
+        for part in (
+            self._reconcile(),
+            self._look_at_reports(),
+            self._keep_endpoints(),
+            postman.run(),
+            self._tidy(),
+            watch_loop(self.telemetry.meters),
+        ):
             self._start(part)
         await self._serve_metrics()
 
@@ -110,6 +139,7 @@ class Runtime:
         """Know everything before anything is decided; from then on the watches keep it up to date."""
         cache = self.sessions.cache
         for listed, put in (
+            (self._kube.list_endpoints(), self.endpoints.put),
             (self._kube.list_batches(), cache.put_batch),
             (self._kube.list_jobs(), cache.put_job),
             (self._kube.list_pods(), cache.put_pod),
@@ -149,6 +179,15 @@ class Runtime:
             for uid in self.sessions.changed():
                 self.queue.add(uid)
 
+    async def _keep_endpoints(self) -> None:
+        while True:
+            await asyncio.sleep(_ENDPOINTS_EVERY_S)
+            try:
+                await self._keeper.look()
+            except Exception:  # a mistake of ours about endpoints must not hold up batches
+                logger.exception("cannot look at LLMEndpoints")
+                await asyncio.sleep(_AFTER_BUG_S)
+
     async def _tidy(self) -> None:
         """Now and then, forget what went unheard, and remove what deleted batches have left in the store."""
         for pause_s in itertools.chain((_TIDY_SOON_S,), itertools.repeat(_TIDY_EVERY_S)):
@@ -163,14 +202,15 @@ class Runtime:
 
     async def _forget_what_went(self) -> set[str]:
         """Let the cache know what is no longer there; uids of all that is."""
-        cache = self.sessions.cache
-        known = cache.known_uids()
+        cache, kube = self.sessions.cache, self._kube
+        known, endpoints = cache.known_uids(), self.endpoints.known_uids()
         there = {
             body["metadata"]["uid"]
-            for listed in (self._kube.list_batches(), self._kube.list_jobs(), self._kube.list_pods())
+            for listed in (kube.list_batches(), kube.list_jobs(), kube.list_pods(), kube.list_endpoints())
             async for body in listed
         }
         cache.forget(known - there)
+        self.endpoints.forget(endpoints - there)
         return there
 
     def _batch_of_pod(self, namespace: str, pod: str, uid: str) -> tuple[str, str] | None:

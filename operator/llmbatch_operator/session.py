@@ -4,17 +4,21 @@ A session is made anew after a restart and filled from reports and from pods' la
 counts of the status stand.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.pace import Speedometer
 from llmbatch_contract.pods import FinalCounts, LastWords
-from llmbatch_contract.progress import BatchProgress, Sample, ShardProgress
-from llmbatch_contract.reports import Command, PlanFacts, Reply, Report, StopReason
+from llmbatch_contract.progress import BatchProgress, ShardProgress
+from llmbatch_contract.reports import Command, Grant, PlanFacts, Reply, Report, Spent, StopReason
 from llmbatch_contract.spec import LLMBatchSpec
+from llmbatch_operator.facts import BatchRef
+from llmbatch_operator.plausible import plausible
+from llmbatch_operator.pools import Pool
+from llmbatch_operator.waits import THE_ENDPOINT, what_holds_back
 
 _MOST_SHARDS = 10_000
-_SAMPLE_CHARS = 1000
 
 
 @dataclass
@@ -28,15 +32,25 @@ class _Speaker:
     """It had been told to pause before it said so."""
     due: float
     """When it was asked to report next."""
+    waits_for: tuple[str, ...]
+    """What holds it back."""
+    granted: Grant
+    """What it was told last."""
 
 
 @dataclass
 class Session:
     """One batch that runs."""
 
+    ref: BatchRef
     spec: LLMBatchSpec
+    """As its workers are given it: with an endpoint in place."""
+    pool: Pool
+    """Of its endpoint."""
     answered_before: int = 0
     """Items that the status counts as answered when the session begins."""
+    spent_before: Spent = field(default_factory=Spent)
+    """By the status when the session begins."""
     report_every_s: float = 1.0
     command: Command = Command.RUN
     paused_since: float | None = None
@@ -50,14 +64,22 @@ class Session:
     heard_since: float | None = None
     """When the first of these reports came that no look has taken in."""
     _speakers: dict[str, _Speaker] = field(default_factory=dict)
+    _stopped: set[str] = field(default_factory=set)
+    """Workers whose pods have ended."""
 
     def __post_init__(self) -> None:
         self.coordinator = Coordinator(
-            limits=self.spec.endpoint.limits,
-            policy=self.spec.failure_policy,
-            progress=BatchProgress(0, 0),
+            self.spec.failure_policy,
+            BatchProgress(0, 0),
+            self.pool.shares,
+            namespace=self.ref.namespace,
+            batch=self.ref.uid,
+            weight=float(self.spec.priority),
+            budget=self.spec.budget,
+            pricing=self.spec.endpoint.pricing,
             report_every_s=self.report_every_s,
             answered_before=self.answered_before,
+            spent_before=self.spent_before,
         )
 
     @property
@@ -76,10 +98,12 @@ class Session:
         return self.coordinator.in_flight
 
     def use(self, spec: LLMBatchSpec) -> None:
-        """The spec was changed: limits and failure policy hold from now on."""
+        """The spec was changed: failure policy, priority, budget and prices hold from now on."""
         self.spec = spec
         self.coordinator.policy = spec.failure_policy
-        self.coordinator.set_limits(spec.endpoint.limits)
+        self.coordinator.weight = float(spec.priority)
+        self.coordinator.budget = spec.budget
+        self.coordinator.pricing = spec.endpoint.pricing
 
     def obey(self, command: Command, now: float) -> None:
         """From now on, tell workers this."""
@@ -92,20 +116,37 @@ class Session:
 
     def reply(self, report: Report, now: float) -> Reply:
         """Take in a worker's report and say what it shall do."""
+        report = self._believed(plausible(report, self._most_shards), now)
         self.heard_since = now if self.heard_since is None else self.heard_since
         self.plan = self.plan or report.plan  # it never changes, and the pod that made it says most
         self.stopped_by_worker = self.stopped_by_worker or report.stop
         self.coordinator.report_every_s = self.report_every_s
-        known = self._speakers.get(report.worker)
+        if report.worker in self._stopped:  # said before it ended, and on its way until now: it is granted nothing
+            self.coordinator.stop = self.coordinator.stop or report.stop
+            return Reply(command=Command.STOP)
         if report.leaving:
             self._speakers.pop(report.worker, None)
-        else:
-            unwritten = sum(s.unwritten_succeeded + s.unwritten_failed for s in report.shards)
-            told = known is not None and self.paused_since is not None and known.at >= self.paused_since
-            due = now + self.report_every_s
-            self._speakers[report.worker] = _Speaker(now, report.in_flight, unwritten, told, due)
-        plausible = [_bounded(s) for s in report.shards if s.shard < self._most_shards]
-        return self.coordinator.reply(report.model_copy(update={"shards": plausible}), now)
+            return self.coordinator.reply(report, now)
+        reply = self.coordinator.reply(report, now)
+        self._note(report, reply.grant, now)
+        return reply
+
+    def _believed(self, report: Report, now: float) -> Report:
+        """Nobody can hold what it was never granted: by this operator, or soon after its start by the one before."""
+        known, holds = self._speakers.get(report.worker), report.holds.number
+        if known is not None and holds > known.granted.number:
+            return report.model_copy(update={"holds": known.granted})
+        if known is None and holds and not self.pool.is_young(now):
+            return report.model_copy(update={"holds": Grant()})
+        return report
+
+    def _note(self, report: Report, granted: Grant, now: float) -> None:
+        known = self._speakers.get(report.worker)
+        unwritten = sum(s.unwritten_succeeded + s.unwritten_failed for s in report.shards)
+        told = known is not None and self.paused_since is not None and known.at >= self.paused_since
+        due = now + self.report_every_s
+        waits = what_holds_back(report)
+        self._speakers[report.worker] = _Speaker(now, report.in_flight, unwritten, told, due, waits, granted)
 
     def late_s(self, worker: str, now: float) -> float | None:
         """How much later than it was asked for a report comes now; None if it is the worker's first."""
@@ -116,9 +157,9 @@ class Session:
     def _most_shards(self) -> int:
         return min(self.plan.shards, _MOST_SHARDS) if self.plan is not None else _MOST_SHARDS
 
-    def heard_last_words(self, worker: str, words: LastWords) -> None:
+    def heard_last_words(self, worker: str, words: LastWords, now: float) -> None:
         """A pod has ended."""
-        self.lost(worker)
+        self.lost(worker, now)
         self.plan = self.plan or words.plan
         self.final = words.final or self.final
         if words.progress is not None:
@@ -127,10 +168,16 @@ class Session:
             self.stopped_by_worker = self.stopped_by_worker or words.stop
             self.coordinator.stop = self.coordinator.stop or words.stop
 
-    def lost(self, worker: str) -> None:
-        """A pod has ended or is gone."""
+    def lost(self, worker: str, now: float) -> None:
+        """A pod has ended: what it was granted is free at once."""
         self._speakers.pop(worker, None)
-        self.coordinator.lost(worker)
+        self._stopped.add(worker)
+        self.coordinator.lost(worker, now)
+
+    def vanished(self, worker: str, now: float) -> None:
+        """A pod is gone and may still run, on a node that cannot be reached: what it was granted is kept for now."""
+        self._speakers.pop(worker, None)
+        self.coordinator.vanished(worker, now)
 
     def is_drained(self, workers: set[str]) -> bool:
         """Whether all these workers, told to pause, have said that nothing is in flight or unwritten."""
@@ -145,16 +192,13 @@ class Session:
         """Workers that talk."""
         return len(self._speakers)
 
-
-def _bounded(progress: ShardProgress) -> ShardProgress:
-    """A pod runs whatever image its batch names: what it says shall not fill the operator's memory."""
-    if all(len(s.message) <= _SAMPLE_CHARS and len(s.item_id) <= _SAMPLE_CHARS for s in progress.samples.values()):
-        return progress
-    cut = {
-        category: Sample(item_id=s.item_id[:_SAMPLE_CHARS], message=s.message[:_SAMPLE_CHARS])
-        for category, s in progress.samples.items()
-    }
-    return progress.model_copy(update={"samples": cut})
+    def waits_for(self, now: float) -> tuple[str, ...]:
+        """What holds at least half of the workers back; the endpoint, if it does not want to be asked."""
+        facts = self.pool.facts(now)
+        if facts.is_down or facts.backoff_s > 0:
+            return (THE_ENDPOINT,)
+        counts = Counter(word for said in self._speakers.values() for word in said.waits_for)
+        return tuple(word for word, count in counts.items() if 2 * count >= len(self._speakers))
 
 
 def _settled(progress: ShardProgress) -> ShardProgress:

@@ -39,6 +39,11 @@ class Settings:
     """Bytes of one batch's working objects."""
     telemetry: PodTelemetry
     """What pods are told of it."""
+    pod_name: str = ""
+    """The operator's own pod, for its traces."""
+    pod_uid: str = ""
+    notify_allow_local: bool = False
+    """Webhooks may be at loopback and link-local addresses."""
 
     @property
     def host_name(self) -> str:
@@ -65,6 +70,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         store_limit=_bytes("LLMBATCH_STORE_LIMIT", text("LLMBATCH_STORE_LIMIT", "9Gi")),
         batch_limit=_bytes("LLMBATCH_STORE_BATCH_LIMIT", text("LLMBATCH_STORE_BATCH_LIMIT", "2Gi")),
         telemetry=read_pod_telemetry(environment),
+        pod_name=text("LLMBATCH_POD_NAME", ""),
+        pod_uid=text("LLMBATCH_POD_UID", ""),
+        notify_allow_local=_truth("LLMBATCH_NOTIFY_ALLOW_LOCAL", text("LLMBATCH_NOTIFY_ALLOW_LOCAL", "false")),
     )
 
 
@@ -73,6 +81,12 @@ def _address(name: str, value: str) -> tuple[str, int]:
     if not host or not port.isdecimal():
         raise SettingsError(f"{name} must be an address and a port, as in 0.0.0.0:8443, not {value!r}")
     return host, int(port)
+
+
+def _truth(name: str, value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise SettingsError(f"{name} must be true or false, not {value!r}")
+    return value.lower() == "true"
 
 
 def _bytes(name: str, value: str) -> int:

@@ -3,9 +3,8 @@
 Counts never go backwards: after a restart, what is known may lag behind what was written, and then the old stands.
 """
 
-import math
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from llmbatch_contract.latency import percentile_ms
 from llmbatch_contract.pods import FinalCounts, Stage
@@ -25,11 +24,16 @@ from llmbatch_contract.status import (
 )
 from llmbatch_contract.usage import Usage
 from llmbatch_operator.facts import BatchRef
+from llmbatch_operator.forecast import Forecast, forecast
 from llmbatch_operator.observed import Decision, Fact, Observed
+from llmbatch_operator.shown import cost_of, rounded
 from llmbatch_operator.tallies import final_tallies, short, tallies_so_far
 
 _MESSAGE_CHARS = 500
 """Whatever endpoints say, a status stays a few kilobytes."""
+_ASKING = (Phase.CANARY, Phase.RUNNING)
+_FALSE_AT_FIRST = (ConditionType.CANARY_PASSED,)
+"""Conditions that say something even if they never were true."""
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -59,9 +63,8 @@ def status_of(o: Observed, decision: Decision, pace: Pace, now: datetime) -> LLM
         "conditions": conditions(old.conditions, decision.facts, o.generation, now),
         "shards": _shards(o, old, pace, final),
         "start_time": start,
-        "items_per_minute": None,
-        "time_left": None,
-        "estimated_completion_time": None,
+        "canary": old.canary or decision.canary,
+        **asdict(Forecast()),
         **counts,
     }
     if decision.phase.is_final:
@@ -69,8 +72,10 @@ def status_of(o: Observed, decision: Decision, pace: Pace, now: datetime) -> LLM
         if final is not None:
             fields["items_per_minute"] = _average(final, (now - start).total_seconds())
             fields["output"] = places(o.ref, final)
-    elif decision.phase is Phase.RUNNING:
-        fields |= _forecast(fields["items"], pace, now)
+    else:
+        counted = old.model_copy(update=counts)
+        told = forecast(decision, o.spec, counted, pace.items_per_second, o.talk.waits_for, now)
+        fields |= asdict(told)
     return old.model_copy(update=fields)
 
 
@@ -82,7 +87,7 @@ def conditions(
     for type_, fact in facts.items():
         status = "True" if fact.holds else "False"
         before = kept.get(type_)
-        if before is None and not fact.holds:
+        if before is None and not fact.holds and type_ not in _FALSE_AT_FIRST:
             continue
         since = before.last_transition_time if before is not None and before.status == status else now
         kept[type_] = Condition(
@@ -102,15 +107,6 @@ def places(ref: BatchRef, final: FinalCounts) -> OutputPlaces:
     return OutputPlaces(
         results=f"{base}/{final.results_name}", errors=f"{base}/errors.jsonl", summary=f"{base}/summary.json"
     )
-
-
-def duration(seconds: float) -> str:
-    """As `3m20s`, `2h5m` or `4d7h`."""
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes}m" if hours < 24 else f"{hours // 24}d{hours % 24}h"
 
 
 def has_caught_up(totals: Totals, status: LLMBatchStatus | None) -> bool:
@@ -134,7 +130,7 @@ def _counts_so_far(o: Observed, old: LLMBatchStatus, pace: Pace, phase: Phase) -
     total = o.talk.plan.items if o.talk.plan is not None else old.items.total if old.items is not None else None
     if total is None:
         return {}
-    totals, in_flight = pace.totals, pace.in_flight if phase is Phase.RUNNING else 0
+    totals, in_flight = pace.totals, pace.in_flight if phase in _ASKING else 0
     if not has_caught_up(totals, old) or (old.items is None and total == 0):
         return {"items": _with_running(old.items or ItemCounts(), total, in_flight)}
     items = ItemCounts(total=total, succeeded=totals.succeeded, failed=totals.failed)
@@ -191,24 +187,9 @@ def _shards(o: Observed, old: LLMBatchStatus, pace: Pace, final: FinalCounts | N
     )
 
 
-def _forecast(items: object, pace: Pace, now: datetime) -> dict[str, object]:
-    if not isinstance(items, ItemCounts) or not pace.items_per_second:
-        return {}
-    left_s = (items.pending + items.running) / pace.items_per_second
-    return {
-        "items_per_minute": _rounded(pace.items_per_second * 60),
-        "time_left": duration(left_s),
-        "estimated_completion_time": now + timedelta(seconds=math.ceil(left_s)),
-    }
-
-
 def _average(final: FinalCounts, seconds: float) -> float | None:
     asked = final.succeeded + final.failed
-    return _rounded(60 * asked / seconds) if seconds > 0 and asked else None
-
-
-def _rounded(value: float) -> float:
-    return round(value) if value >= 100 else round(value, 1)
+    return rounded(60 * asked / seconds) if seconds > 0 and asked else None
 
 
 def _percent(done: int, total: int) -> str:
@@ -226,12 +207,7 @@ def _tokens(usage: Usage) -> TokenCounts:
 
 
 def _cost(usage: Usage, spec: LLMBatchSpec | None, old: Cost | None) -> Cost | None:
-    pricing = spec.endpoint.pricing if spec is not None else None
-    amount = usage.cost(pricing)
-    if pricing is None or amount is None:
-        return old
-    shown = f"{amount:.2f}" if amount >= 1 else f"{amount:.4f}"
-    return Cost(amount=round(amount, 6), currency=pricing.currency, display=f"{shown} {pricing.currency}")
+    return cost_of(usage, spec.endpoint.pricing if spec is not None else None) or old
 
 
 def _latency(percentiles: dict[str, float | None]) -> LatencyMs | None:

@@ -3,6 +3,8 @@
 import logging
 from dataclasses import dataclass, field
 
+from llmbatch_contract.reports import Spent
+from llmbatch_contract.spec import LLMBatch
 from llmbatch_contract.status import LLMBatchStatus
 from llmbatch_operator.session import Session
 
@@ -13,7 +15,8 @@ class Written:
 
     status: LLMBatchStatus | None = None
     at: float = float("-inf")
-    config_generation: int | None = None
+    config: LLMBatch | None = None
+    """What pods are told."""
     has_secret: bool = False
     unshown_since: float | None = None
     """When the oldest report came that no written status shows."""
@@ -43,9 +46,18 @@ class Written:
 
     def newer(self, seen: LLMBatchStatus | None) -> LLMBatchStatus | None:
         """What was written last; the watch may not have delivered it yet. An end that is seen is one in any case."""
-        return seen if self.status is None or (seen is not None and seen.phase.is_final) else self.status
+        if self.status is None or (seen is not None and seen.phase.is_final and not self.status.phase.is_final):
+            return seen
+        return self.status
 
 
 def answered(status: LLMBatchStatus | None) -> int:
     """Items that have an answer or were given up, by a status."""
     return status.items.succeeded + status.items.failed if status is not None and status.items is not None else 0
+
+
+def spent(status: LLMBatchStatus | None) -> Spent:
+    """What the answers that are written down have used, by a status."""
+    if status is None or status.usage is None:
+        return Spent()
+    return Spent(tokens=status.usage.total_tokens, cost=status.cost.amount if status.cost is not None else 0)

@@ -15,7 +15,7 @@ from engine.local_run import environment
 
 _ROOT = Path(__file__).parents[2]
 _PAGE = _ROOT / "docs" / "benchmarks.md"
-_NAMES = ["throughput", "telemetry", "memory", "planning", "limits", "finalize"]
+_NAMES = ["throughput", "telemetry", "memory", "planning", "limits", "sharing", "finalize"]
 _ON_CLUSTER = ["cluster", "calls", "operator"]
 
 

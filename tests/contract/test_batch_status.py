@@ -37,11 +37,12 @@ def test_times_are_written_as_kubernetes_writes_them(when: datetime.datetime, wr
 
 
 def test_a_status_says_only_what_is_known() -> None:
-    assert LLMBatchStatus(phase=Phase.PENDING).dump() == {"phase": "Pending", "conditions": [], "errors": []}
+    lists: dict[str, object] = {"conditions": [], "errors": [], "deliveries": []}
+    assert LLMBatchStatus(phase=Phase.PENDING).dump() == {"phase": "Pending", **lists}
 
 
 def test_a_reader_passes_over_what_a_newer_operator_adds() -> None:
-    read = LLMBatchStatus.model_validate({"phase": "Running", "canary": {"items": 5}, "items": {"total": 3, "new": 1}})
+    read = LLMBatchStatus.model_validate({"phase": "Running", "weather": {"items": 5}, "items": {"total": 3, "new": 1}})
     assert read == LLMBatchStatus(phase=Phase.RUNNING, items=ItemCounts(total=3))
 
 

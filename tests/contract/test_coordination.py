@@ -12,13 +12,15 @@ from llmbatch_contract.categories import Category
 from llmbatch_contract.coordination import Coordinator, failures_exceed_policy
 from llmbatch_contract.progress import BatchProgress, Sample, ShardProgress, Totals
 from llmbatch_contract.reports import Command, Demand, Grant, Reply, Report, StopReason
+from llmbatch_contract.sharing import EndpointShares
 from llmbatch_contract.spec import FailurePolicy, Limits
 
 _STOP = StopReason(category=Category.AUTH, message="the key is wrong")
 
 
 def coordinator(*, policy: FailurePolicy | None = None, **limits: Any) -> Coordinator:
-    return Coordinator(Limits(**limits), policy or FailurePolicy(), BatchProgress(items=1000, shards=10))
+    shares = EndpointShares(Limits(**limits), 0)
+    return Coordinator(policy or FailurePolicy(), BatchProgress(items=1000, shards=10), shares)
 
 
 def settled(boss: Coordinator, workers: int, rounds: int = 6) -> list[Grant]:
@@ -26,7 +28,7 @@ def settled(boss: Coordinator, workers: int, rounds: int = 6) -> list[Grant]:
     grants = [Grant()] * workers
     for second in range(rounds):
         for n, held in enumerate(grants):
-            grants[n] = boss.reply(Report(worker=f"w{n}", holds=held.number), second).grant
+            grants[n] = boss.reply(Report(worker=f"w{n}", holds=held), second).grant
     return grants
 
 
@@ -41,19 +43,21 @@ def test_without_limits_a_grant_is_without_limits() -> None:
 
 def test_the_first_worker_gets_the_whole_limit_and_the_second_an_even_share() -> None:
     boss = coordinator(requests_per_minute=500, tokens_per_minute=9000, input_tokens_per_minute=80, concurrency=16)
-    assert boss.reply(Report(worker="w0"), 0).grant == Grant(
-        number=1, requests_per_minute=500, tokens_per_minute=9000, input_tokens_per_minute=80, concurrency=16
-    )
+    grant = boss.reply(Report(worker="w0"), 0).grant
+    assert (grant.number, grant.requests_per_minute, grant.concurrency) == (1, 500, 16)
+    assert grant.tokens_per_minute == pytest.approx(9000, rel=0.02), "a request more may be sent in a minute"
+    assert grant.input_tokens_per_minute == pytest.approx(80, rel=0.02)
     for grant in settled(boss, 2):
-        assert (grant.requests_per_minute, grant.tokens_per_minute) == (250, 4500)
-        assert (grant.input_tokens_per_minute, grant.concurrency) == (40, 8)
+        assert (grant.requests_per_minute, grant.concurrency) == (249.5, 8)
+        assert grant.tokens_per_minute == pytest.approx(4500, rel=0.03)
+        assert grant.input_tokens_per_minute == pytest.approx(40, rel=0.03)
 
 
 def test_what_one_worker_cannot_use_another_gets() -> None:
     boss, held = coordinator(concurrency=10), {"small": Grant(), "large": Grant()}
     for second in range(4):
         for name, concurrency in (("small", 2), ("large", None)):
-            report = Report(worker=name, holds=held[name].number, demand=Demand(concurrency=concurrency))
+            report = Report(worker=name, holds=held[name], demand=Demand(concurrency=concurrency))
             held[name] = boss.reply(report, second).grant
     assert (held["small"].concurrency, held["large"].concurrency) == (2, 8)
 
@@ -61,9 +65,9 @@ def test_what_one_worker_cannot_use_another_gets() -> None:
 def test_a_grant_that_stays_the_same_keeps_its_number() -> None:
     boss = coordinator(concurrency=4)
     first = boss.reply(Report(worker="a"), 0).grant
-    assert boss.reply(Report(worker="a", holds=first.number), 1).grant == first
+    assert boss.reply(Report(worker="a", holds=first), 1).grant == first
     assert boss.reply(Report(worker="b"), 2).grant.number == 1
-    assert boss.reply(Report(worker="a", holds=first.number), 3).grant.number == first.number + 1
+    assert boss.reply(Report(worker="a", holds=first), 3).grant.number == first.number + 1
 
 
 @pytest.mark.parametrize(("limit", "workers"), [(3, 2), (2, 3), (1, 2), (10, 3)])
@@ -86,12 +90,12 @@ def test_the_share_of_a_worker_that_goes_is_free_at_once(goes: str) -> None:
     if goes == "leaves":
         boss.reply(Report(worker="w0", leaving=True), 9)
     else:
-        boss.lost("w0")
+        boss.lost("w0", 10)
     assert settled(boss, 3)[1].concurrency is not None
     assert sum(grant.concurrency or 0 for grant in settled(boss, 3)) <= 8
-    boss.lost("w0")
-    boss.lost("w2")
-    assert boss.reply(Report(worker="w1", holds=99), 20).grant.concurrency == 8
+    boss.lost("w0", 10)
+    boss.lost("w2", 10)
+    assert boss.reply(Report(worker="w1"), 20).grant.concurrency == 8
 
 
 @dataclass
@@ -119,7 +123,7 @@ def test_limits_hold_over_all_workers_through_lost_replies_joins_and_leaves(
             del workers[name]
             boss.reply(Report(worker=name, leaving=True), second)
             continue
-        reply = boss.reply(Report(worker=name, holds=worker.held.number, demand=worker.demand), second)
+        reply = boss.reply(Report(worker=name, holds=worker.held, demand=worker.demand), second)
         if rng.random() < 0.6:
             worker.held = reply.grant
         assert sum(_used(w, "requests_per_minute") for w in workers.values()) <= rate + 1e-6
@@ -140,7 +144,7 @@ def test_a_wait_that_the_endpoint_asked_for_outlives_the_worker_that_told_of_it(
     if goes == "leaves":
         boss.reply(Report(worker="a", leaving=True), 101)
     else:
-        boss.lost("a")
+        boss.lost("a", 105)
     assert boss.reply(Report(worker="b"), 110).backoff_seconds == 20
 
 
@@ -150,7 +154,7 @@ def test_requests_in_flight_are_those_of_the_last_reports() -> None:
     boss.reply(Report(worker="b", in_flight=4), 0)
     boss.reply(Report(worker="a", in_flight=1), 1)
     assert boss.in_flight == 5
-    boss.lost("b")
+    boss.lost("b", 2)
     assert boss.in_flight == 1
 
 
@@ -251,7 +255,7 @@ def test_failures_that_are_not_written_down_yet_are_not_called_unknown() -> None
 def test_after_a_restart_failures_are_judged_once_as_much_is_heard_again_as_was_known() -> None:
     """The first shard that is heard of may be the one with all the failures."""
     policy = FailurePolicy(max_failure_percent=10, min_items=100)
-    boss = Coordinator(Limits(), policy, BatchProgress(items=1000, shards=2), answered_before=800)
+    boss = Coordinator(policy, BatchProgress(items=1000, shards=2), EndpointShares(Limits(), 0), answered_before=800)
     worst, best = word(0, succeeded=300, failed=100), word(1, succeeded=400)
     assert boss.reply(Report(worker="a", shards=[worst]), 0).command is Command.RUN
     assert boss.reply(Report(worker="b", shards=[best]), 0).command is Command.STOP
@@ -259,6 +263,6 @@ def test_after_a_restart_failures_are_judged_once_as_much_is_heard_again_as_was_
 
 def test_after_a_restart_a_batch_that_keeps_to_the_policy_goes_on() -> None:
     policy = FailurePolicy(max_failure_percent=20, min_items=100)
-    boss = Coordinator(Limits(), policy, BatchProgress(items=1000, shards=2), answered_before=800)
+    boss = Coordinator(policy, BatchProgress(items=1000, shards=2), EndpointShares(Limits(), 0), answered_before=800)
     for worker, shard in (("a", word(0, succeeded=300, failed=100)), ("b", word(1, succeeded=400))):
         assert boss.reply(Report(worker=worker, shards=[shard]), 0).command is Command.RUN

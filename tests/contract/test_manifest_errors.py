@@ -50,7 +50,12 @@ _ASK = {"role": "user", "content": "Hello"}
         pytest.param(without_field(manifest(), "metadata"), "metadata", "is required", id="no metadata"),
         pytest.param(without_field(manifest(), "metadata.name"), "metadata.name", "is required", id="no name"),
         pytest.param(without_field(manifest(), "spec.endpoint"), "spec.endpoint", "is required", id="no endpoint"),
-        pytest.param(without_field(manifest(), "spec.endpoint.url"), "spec.endpoint.url", "is required", id="no url"),
+        pytest.param(
+            without_field(manifest(), "spec.endpoint.url"),
+            "spec.endpoint",
+            "needs either url, or ref with the name of an LLMEndpoint",
+            id="no url",
+        ),
         pytest.param(without_field(manifest(), "spec.input"), "spec.input", "is required", id="no input"),
         pytest.param(
             without_field(manifest(), "spec.model"), "spec.model", "is required, as in gpt-4.1-mini", id="no model"

@@ -8,7 +8,8 @@ from contract.manifest_problems import problems_with
 
 _SPEC_FIELDS = (
     "endpoint, model, input, request, retry, failurePolicy, parallelism, shardSize, concurrency, "
-    "requestTimeoutSeconds, activeDeadlineSeconds, ttlSecondsAfterFinished, suspend, cancel, output, telemetry, worker"
+    "requestTimeoutSeconds, activeDeadlineSeconds, ttlSecondsAfterFinished, priority, budget, canary, window, alerts, "
+    "notify, suspend, cancel, output, telemetry, worker"
 )
 _ONE_SOURCE = "must have exactly one of items, uri, configMap and deadLettersOf"
 _ASK = {"role": "user", "content": "Hello"}

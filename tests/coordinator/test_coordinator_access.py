@@ -91,7 +91,7 @@ async def test_no_path_leads_to_another_batch(bench: Bench, path: str) -> None:
 
 async def test_a_report_reaches_the_desk_with_the_pods_identity(bench: Bench) -> None:
     response = await bench.call("POST", "/v1/report", content=REPORT)
-    assert (response.status_code, response.json()["grant"]) == (200, {"number": 7, "concurrency": 3})
+    assert (response.status_code, response.json()["grant"]) == (200, {"number": 7, "concurrency": 3, "budget": {}})
     [(who, report)] = bench.desk.heard
     assert (who.namespace, who.pod, who.batch, who.batch_uid) == ("team-a", POD_A, "tickets", TICKETS)
     assert report.worker == "pod-a"

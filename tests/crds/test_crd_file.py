@@ -1,4 +1,4 @@
-"""crds/llmbatches.yaml says what the models say, in the form that an API server takes."""
+"""The files in crds/ say what the models say, in the form that an API server takes."""
 
 import subprocess
 import sys
@@ -10,16 +10,25 @@ import pytest
 import yaml
 
 from llmbatch_contract.cel import immutable, rule
+from llmbatch_contract.llmendpoint import LLMEndpointSpec, LLMEndpointStatus
+from llmbatch_contract.model import Model
 from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_contract.status import LLMBatchStatus
 
 _ROOT = Path(__file__).parents[2]
 _CRDS = _ROOT / "crds"
-_CRD = yaml.safe_load((_CRDS / "llmbatches.yaml").read_text())
-_VERSION = _CRD["spec"]["versions"][0]
-_SCHEMA = _VERSION["schema"]["openAPIV3Schema"]
+_PLURALS = ("llmbatches", "llmendpoints")
 
 Node = dict[str, Any]
+
+
+def _version(plural: str) -> Node:
+    """The one version of a kind."""
+    version: Node = yaml.safe_load((_CRDS / f"{plural}.yaml").read_text())["spec"]["versions"][0]
+    return version
+
+
+_VERSIONS = {plural: _version(plural) for plural in _PLURALS}
 
 
 def _nodes(schema: Node, path: str = "") -> Iterator[tuple[str, Node]]:
@@ -32,9 +41,14 @@ def _nodes(schema: Node, path: str = "") -> Iterator[tuple[str, Node]]:
             yield from _nodes(schema[inside], f"{path}[]")
 
 
-_NODES = dict(_nodes(_SCHEMA))
-_FIELDS = [path for path in _NODES if path and not path.endswith("[]") and path != ".metadata"]
+_NODES = {
+    f"{plural}{path}": node
+    for plural, version in _VERSIONS.items()
+    for path, node in _nodes(version["schema"]["openAPIV3Schema"])
+}
+_FIELDS = [path for path in _NODES if "." in path and not path.endswith(("[]", ".metadata"))]
 _RULES = [(path, each) for path, node in _NODES.items() for each in node.get("x-kubernetes-validations", [])]
+_COLUMNS = [(plural, column) for plural in _PLURALS for column in _VERSIONS[plural]["additionalPrinterColumns"]]
 
 
 def _generator(*lines: str) -> subprocess.CompletedProcess[str]:
@@ -43,10 +57,11 @@ def _generator(*lines: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=False)
 
 
-def test_the_file_is_what_the_generator_writes() -> None:
-    command = [sys.executable, str(_ROOT / "scripts" / "crds.py"), "--print"]
+@pytest.mark.parametrize("plural", _PLURALS)
+def test_the_file_is_what_the_generator_writes(plural: str) -> None:
+    command = [sys.executable, str(_ROOT / "scripts" / "crds.py"), "--print", plural]
     written = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert written == (_CRDS / "llmbatches.yaml").read_text(), "run `make docs`"
+    assert written == (_CRDS / f"{plural}.yaml").read_text(), "run `make docs`"
 
 
 def test_kustomize_takes_every_crd() -> None:
@@ -54,9 +69,17 @@ def test_kustomize_takes_every_crd() -> None:
     assert listed == sorted(path.name for path in _CRDS.glob("*.yaml") if path.name != "kustomization.yaml")
 
 
-def test_the_crd_has_every_field_of_the_models() -> None:
-    assert list(_NODES[".spec"]["properties"]) == [field.alias for field in LLMBatchSpec.model_fields.values()]
-    assert list(_NODES[".status"]["properties"]) == [field.alias for field in LLMBatchStatus.model_fields.values()]
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        pytest.param("llmbatches.spec", LLMBatchSpec, id="the spec of a batch"),
+        pytest.param("llmbatches.status", LLMBatchStatus, id="the status of a batch"),
+        pytest.param("llmendpoints.spec", LLMEndpointSpec, id="the spec of an endpoint"),
+        pytest.param("llmendpoints.status", LLMEndpointStatus, id="the status of an endpoint"),
+    ],
+)
+def test_the_crd_has_every_field_of_the_models(path: str, model: type[Model]) -> None:
+    assert list(_NODES[path]["properties"]) == [field.alias for field in model.model_fields.values()]
 
 
 @pytest.mark.parametrize("path", _FIELDS)
@@ -77,12 +100,13 @@ def test_nothing_stands_by_reference_or_as_an_alternative() -> None:
 
 def test_only_values_that_fit_on_a_line_are_filled_in() -> None:
     defaults = {path: node["default"] for path, node in _NODES.items() if "default" in node}
-    assert defaults[".spec.parallelism"] == 4
+    assert defaults["llmbatches.spec.parallelism"] == 4
     assert [path for path, value in defaults.items() if isinstance(value, dict | list)] == []
 
 
 def test_a_status_of_a_newer_operator_is_not_refused() -> None:
-    status = {path: node for path, node in _NODES.items() if path.startswith(".status")}
+    status = {path: node for path, node in _NODES.items() if path.partition(".")[2].startswith("status")}
+    assert len(status) > 20
     assert [path for path, node in status.items() if "enum" in node or "default" in node] == []
 
 
@@ -94,16 +118,37 @@ def test_every_rule_says_what_is_wrong_with_a_field_that_there_is(path: str, eac
 
 
 @pytest.mark.parametrize(
-    "column", [pytest.param(c, id=c["name"]) for c in _VERSION["additionalPrinterColumns"] if c["name"] != "Age"]
+    ("plural", "column"), [pytest.param(*c, id=f"{c[0]} {c[1]['name']}") for c in _COLUMNS if c[1]["name"] != "Age"]
 )
-def test_a_column_shows_a_field_of_its_type(column: Node) -> None:
-    assert _NODES[column["jsonPath"]]["type"] == column["type"]
+def test_a_column_shows_a_field_of_its_type(plural: str, column: Node) -> None:
+    node = _NODES[f"{plural}{column['jsonPath']}"]
+    is_time = (node["type"], node.get("format")) == ("string", "date-time")
+    assert (node["type"] == column["type"]) != (is_time and column["type"] == "date")
 
 
-def test_the_columns_are_those_that_the_manual_shows() -> None:
-    shown = [(column["name"].upper(), column.get("priority", 0)) for column in _VERSION["additionalPrinterColumns"]]
-    narrow = ("PHASE", "PROGRESS", "SUCCEEDED", "FAILED", "TOTAL", "RATE", "ETA", "AGE")
-    assert shown == [(name, 0) for name in narrow] + [(name, 1) for name in ("MODEL", "TOKENS", "COST", "TRACE")]
+@pytest.mark.parametrize(
+    ("plural", "narrow", "wide"),
+    [
+        pytest.param(
+            "llmbatches",
+            ("PHASE", "PROGRESS", "SUCCEEDED", "FAILED", "TOTAL", "RATE", "ETA", "AGE"),
+            ("MODEL", "TOKENS", "COST", "TRACE"),
+            id="of batches",
+        ),
+        pytest.param(
+            "llmendpoints",
+            ("URL", "HEALTH", "BATCHES", "PODS", "RPM", "USED RPM", "TPM", "USED TPM", "THROTTLED", "AGE"),
+            ("LAST ERROR",),
+            id="of endpoints",
+        ),
+    ],
+)
+def test_the_columns_are_those_that_the_manual_shows(
+    plural: str, narrow: tuple[str, ...], wide: tuple[str, ...]
+) -> None:
+    columns = _VERSIONS[plural]["additionalPrinterColumns"]
+    shown = [(column["name"].upper(), column.get("priority", 0)) for column in columns]
+    assert shown == [(name, 0) for name in narrow] + [(name, 1) for name in wide]
 
 
 def test_a_field_without_a_description_is_refused() -> None:

@@ -122,6 +122,13 @@ def test_nothing_can_be_added_to_what_a_batch_is(api_batches: Batches, field: st
         pytest.param("retry", {"maxAttempts": 2}, id="retries"),
         pytest.param("failurePolicy", {"maxFailurePercent": 5, "stopOn": ["auth"]}, id="the failure policy"),
         pytest.param("endpoint.limits", {"requestsPerMinute": 5.5}, id="limits"),
+        pytest.param("endpoint.url", "https://eu.example.com/v1", id="the URL"),
+        pytest.param("priority", 200, id="its share among others"),
+        pytest.param("budget", {"maxTokens": 1000}, id="the budget"),
+        pytest.param("canary", {"items": 5, "approved": True}, id="the canary"),
+        pytest.param("window", {"start": "22:00", "end": "06:00", "timeZone": "Europe/Berlin"}, id="its hours"),
+        pytest.param("alerts", {"errorPercent": 2}, id="alerts"),
+        pytest.param("notify", [{"url": "https://example.com/hook", "events": ["Failed"]}], id="webhooks"),
         pytest.param("telemetry", {"sampledItems": 0, "captureContent": True}, id="what its trace tells"),
     ],
 )

@@ -22,6 +22,9 @@ _ONE_SOURCE = "must have exactly one of items, uri, configMap and deadLettersOf"
 _TAKEN = "is set by LLMBatch itself; remove it"
 _LOCAL = "files of a laptop do not exist on a cluster; use items or configMap"
 _BUILT_IN = "leave it out: results go to the built-in store"
+_ONE_FORM = "needs either url, or ref with the name of an LLMEndpoint"
+_REFERENCE = "must be the name of an LLMEndpoint: at most 63 lower-case letters, digits and '-'"
+_CLOCK = "must be a time of day from 00:00 to 23:59, as in 22:00; put quotes around it"
 _ITEMS = [{"body": "b"}]
 
 _TAKEN_PARAMETERS: list[tuple[str, object, Document]] = [
@@ -138,6 +141,40 @@ def _served_path(path: str) -> str:
             "spec.output.includeInput",
             "goes with format jsonl only (csv has the input's columns anyway)",
             id="the input in csv results",
+        ),
+        pytest.param("spec.endpoint", {}, "", _ONE_FORM, id="no endpoint"),
+        pytest.param("spec.endpoint", {"ref": "a", "url": "https://example.com/v1"}, "", _ONE_FORM, id="two endpoints"),
+        pytest.param(
+            "spec.endpoint",
+            {"ref": "openai", "limits": {"requestsPerMinute": 5}},
+            "spec.endpoint.ref",
+            "stands alone: URL, key, headers, limits and pricing are those of the LLMEndpoint",
+            id="limits beside a reference",
+        ),
+        pytest.param("spec.endpoint", {"ref": "Open AI"}, "spec.endpoint.ref", _REFERENCE, id="no name of an endpoint"),
+        pytest.param("spec.budget", {}, "", "needs maxCost or maxTokens", id="an empty budget"),
+        pytest.param(
+            "spec.budget",
+            {"maxCost": 5},
+            "spec.budget.maxCost",
+            "needs prices: give endpoint.pricing, or an LLMEndpoint with pricing",
+            id="a budget without prices",
+        ),
+        pytest.param(
+            "spec.window", {"start": "8:00", "end": "10:00"}, "spec.window.start", _CLOCK, id="no time of day"
+        ),
+        pytest.param(
+            "spec.window", {"start": "22:00", "end": "24:00"}, "spec.window.end", _CLOCK, id="an hour too many"
+        ),
+        pytest.param(
+            "spec.window",
+            {"start": "22:00", "end": "22:00"},
+            "spec.window.end",
+            "is the same as start: the window would never open; leave window out to run at any time",
+            id="a window that never opens",
+        ),
+        pytest.param(
+            "spec.notify", [{"url": "example.com"}], "spec.notify[0].url", _URL, id="a webhook without a scheme"
         ),
         pytest.param(
             "spec.worker",

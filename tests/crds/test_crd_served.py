@@ -9,7 +9,7 @@ import yaml
 
 from builders import Document
 from cluster_fixture import Cluster
-from crd_fixture import CRD_FILE, Batches, suspended
+from crd_fixture import CRD_FILES, Batches, suspended
 from llmbatch_contract.categories import Category
 from llmbatch_contract.spec import KIND
 from llmbatch_contract.status import (
@@ -49,6 +49,7 @@ _STATUS = LLMBatchStatus(
     usage=TokenCounts(input_tokens=900, output_tokens=100, total_tokens=1000),
     cost=Cost(amount=1.234, currency="USD", display="1.23 USD"),
     errors=[ErrorTally(category=Category.REFUSAL, count=3, sample_item="17", sample_message="I cannot help with that")],
+    waiting_for="resume",
     trace_id="0af7651916cd43dd8448eb211c80319c",
     start_time=_NOON,
 )
@@ -64,7 +65,8 @@ _LOCAL = sorted((_SAMPLES / "local").glob("*.yaml"))
 
 
 def test_the_crd_can_be_applied_again(crd: Cluster) -> None:
-    crd.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(CRD_FILE))
+    for path in CRD_FILES:
+        crd.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(path))
 
 
 def test_a_batch_has_a_short_name_and_is_among_all(api_batches: Batches) -> None:
@@ -90,7 +92,13 @@ def test_scalars_are_filled_in_and_no_fields_that_nobody_wrote(api_batches: Batc
     written, read = suspended()["spec"], api_batches.read()["spec"]
     assert read.pop("input") == {**written.pop("input"), "format": "auto"}
     assert read.pop("request") == {**written.pop("request"), "api": "chat"}
-    filled_in = {"parallelism": 4, "concurrency": "auto", "requestTimeoutSeconds": 300, "cancel": False}
+    filled_in = {
+        "parallelism": 4,
+        "concurrency": "auto",
+        "requestTimeoutSeconds": 300,
+        "cancel": False,
+        "priority": 100,
+    }
     assert read == {**written, **filled_in}
 
 
@@ -112,7 +120,7 @@ def test_items_and_schemas_are_kept_as_they_are(api_batches: Batches) -> None:
 
 
 def test_a_status_comes_from_its_own_subresource_only(api_batches: Batches) -> None:
-    """Without traces: an operator that runs on the cluster would write a status of its own."""
+    """With all that an operator which runs on the cluster would write of it, too."""
     document = {**suspended(), "status": {"phase": "Running"}}
     assert "status" not in api_batches.answer("apply", "--dry-run=server", document=document)
     api_batches.apply(suspended())
@@ -123,9 +131,7 @@ def test_a_status_comes_from_its_own_subresource_only(api_batches: Batches) -> N
 
 def test_a_status_may_hold_words_that_the_crd_does_not_know(api_batches: Batches) -> None:
     api_batches.apply(suspended())
-    assert (
-        _patched_status(api_batches, {"status": {"phase": "AwaitingApproval"}})["status"]["phase"] == "AwaitingApproval"
-    )
+    assert _patched_status(api_batches, {"status": {"phase": "Dreaming"}})["status"]["phase"] == "Dreaming"
 
 
 def _patched_status(api_batches: Batches, patch: Document, *flags: str) -> Document:

@@ -13,11 +13,12 @@ import yaml
 
 from cluster.cluster_tools import kubectl
 from llmbatch_contract.spec import LLMBatch
-from llmbatch_contract.validation import check_manifest
+from llmbatch_contract.validation import check_endpoint, check_manifest
 
 _ROOT = Path(__file__).parents[2]
 _DEPLOY = _ROOT / "deploy"
 _SAMPLES = sorted((_DEPLOY / "samples").glob("*.yaml"))
+_OTHERS = ("simulator", "endpoint")
 _READING = {"get", "list", "watch", "*"}
 
 Manifest = dict[str, Any]
@@ -148,12 +149,43 @@ def batches(path: Path) -> Iterator[LLMBatch]:
             yield check_manifest(document, str(path))
 
 
-@pytest.mark.parametrize("path", [p for p in _SAMPLES if p.stem != "simulator"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [p for p in _SAMPLES if p.stem not in _OTHERS], ids=lambda path: path.name)
 def test_a_sample_for_a_cluster_is_valid_named_like_its_file_and_asks_the_simulator(path: Path) -> None:
     (batch,) = batches(path)
     assert batch.metadata.name == path.stem
     assert batch.spec.endpoint.url == "http://simulator:8000/v1"
     assert batch.spec.input.uri is batch.spec.output.uri is None
+
+
+def test_the_sample_of_an_endpoint_is_valid_and_its_batches_refer_to_it() -> None:
+    path = _DEPLOY / "samples" / "endpoint.yaml"
+    first, *others = yaml.safe_load_all(path.read_text())
+    endpoint = check_endpoint(first, str(path))
+    assert endpoint.spec.url == "http://simulator:8000/v1"
+    assert [other["kind"] for other in others] == ["LLMBatch", "LLMBatch"]
+    for batch in batches(path):
+        assert batch.spec.endpoint.ref == endpoint.metadata.name
+        assert endpoint.spec.endpoint_of(batch.spec.model).pricing == endpoint.spec.pricing["gpt-4.1-mini"]
+
+
+def test_the_operator_may_read_endpoints_and_write_their_status_alone(deployed: list[Manifest]) -> None:
+    rules = rules_of(deployed, "ClusterRole", "llmbatch-operator")
+    allowed = {
+        resource: verbs
+        for verbs in ({"get", "list", "watch"}, {"patch"})
+        for r in rules
+        if set(r["verbs"]) == verbs
+        for resource in r["resources"]
+        if resource.startswith("llmendpoints")
+    }
+    assert allowed == {"llmendpoints": {"get", "list", "watch"}, "llmendpoints/status": {"patch"}}
+    assert sum("llmendpoints" in str(r["resources"]) for r in rules) == 2
+
+
+def test_only_administrators_of_the_cluster_write_endpoints(deployed: list[Manifest]) -> None:
+    for name in ("llmbatch-view", "llmbatch-edit"):
+        rules = [r for r in rules_of(deployed, "ClusterRole", name) if "llmendpoints" in r["resources"]]
+        assert all(set(rule["verbs"]) <= {"get", "list", "watch"} for rule in rules)
 
 
 def test_the_samples_show_each_way_to_give_items_on_a_cluster() -> None:

@@ -12,6 +12,7 @@ pytest_plugins = ["cluster_fixture", "e2e.deployed"]
 _OPERATOR = f"system:serviceaccount:{NAMESPACE}:llmbatch-operator"
 _ANYBODY = "somebody"
 _BATCHES = {"group": "llmbatch.dev", "resource": "llmbatches"}
+_ENDPOINTS = {"group": "llmbatch.dev", "resource": "llmendpoints"}
 _RBAC = "rbac.authorization.k8s.io"
 _RESULTS = {"resource": "services", "subresource": "proxy", "name": "https:llmbatch-coordinator:https"}
 
@@ -39,6 +40,7 @@ def allows(deployment: Deployment, user: str, verb: str, **attributes: Any) -> b
         pytest.param("create", {"resource": "pods", "namespace": "default"}, id="make pods but through Jobs"),
         pytest.param("create", {"resource": "pods", "subresource": "exec"}, id="run commands in pods"),
         pytest.param("update", _BATCHES, id="change what users asked for"),
+        pytest.param("update", _ENDPOINTS, id="change what administrators allow"),
         pytest.param("delete", {"resource": "namespaces"}, id="delete a namespace"),
         pytest.param("create", {"group": _RBAC, "resource": "clusterrolebindings"}, id="give itself rights"),
     ],
@@ -52,6 +54,8 @@ def test_the_operator_may_not(deployment: Deployment, verb: str, attributes: dic
     [
         pytest.param("watch", _BATCHES, id="watch batches"),
         pytest.param("patch", {**_BATCHES, "subresource": "status"}, id="write their status"),
+        pytest.param("watch", _ENDPOINTS, id="watch endpoints"),
+        pytest.param("patch", {**_ENDPOINTS, "subresource": "status"}, id="write the status of endpoints"),
         pytest.param("create", {"group": "batch", "resource": "jobs"}, id="create Jobs"),
         pytest.param("create", {"resource": "secrets"}, id="create the Secret of results"),
         pytest.param(

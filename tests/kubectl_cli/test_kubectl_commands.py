@@ -90,7 +90,7 @@ def test_options_may_stand_before_the_command(shop: Shop) -> None:
     assert plugin(*words).out.startswith("tickets: Running\n")
 
 
-@pytest.mark.parametrize("command", ["status", "watch", "results", "cancel", "logs", "retry"])
+@pytest.mark.parametrize("command", ["status", "watch", "results", "cancel", "approve", "logs", "retry"])
 @pytest.mark.usefixtures("status_writer_label")
 def test_a_batch_that_is_not_there_is_one_sentence(cluster: Cluster, command: str) -> None:
     ended = Shop(cluster, "default").run(command, "tickts")
@@ -118,12 +118,54 @@ def test_a_change_is_made_once(shop: Shop, command: str, before: dict[str, Any],
     assert shop.get()["metadata"]["generation"] == generation == 2
 
 
-@pytest.mark.parametrize("command", ["cancel", "suspend", "resume"])
+@pytest.mark.parametrize("command", ["cancel", "suspend", "resume", "approve"])
 def test_a_finished_batch_is_not_changed(shop: Shop, command: str) -> None:
     shop.create(ENDED)
     ended = shop.run(command, "tickets")
     assert (ended.code, ended.err) == (1, "error: tickets has ended already: CompletedWithErrors\n")
     assert shop.get()["metadata"]["generation"] == 1
+
+
+WAITING = status("AwaitingApproval", total=10, conditions=[condition("Suspended", "CanaryFailed", "2 of 5 failed")])
+_PASSED = status("Running", total=10, conditions=[condition("CanaryPassed", "CanaryPassed", "0 of 5 failed")])
+
+
+_LATER = "approved: it goes on after its canary, whatever that shows"
+_TOO_LATE = "goes on already: its canary went well enough, or was approved"
+
+
+@pytest.mark.parametrize(
+    ("given", "canary", "says", "approved"),
+    [
+        pytest.param(WAITING, {}, "approved: it goes on", True, id="it waits"),
+        pytest.param(RUNNING, {"items": 5}, _LATER, True, id="in advance"),
+        pytest.param(WAITING, {"approved": True}, "is approved already", True, id="again"),
+        pytest.param(_PASSED, {}, _TOO_LATE, False, id="too late"),
+    ],
+)
+def test_approve_lets_a_batch_go_on(
+    shop: Shop, given: Document, canary: dict[str, Any], says: str, approved: bool
+) -> None:
+    shop.create(given, canary=canary)
+    ended = shop.run("approve", "tickets")
+    assert (ended.code, ended.out, ended.err) == (0, f"tickets {says}\n", "")
+    spec = json.loads(shop.run("status", "tickets", "-o", "json").out)["spec"]
+    assert spec["canary"].get("approved", False) == approved
+    assert spec["canary"]["items"] == canary.get("items", 20)
+
+
+def test_without_a_canary_there_is_nothing_to_approve(shop: Shop) -> None:
+    shop.create(RUNNING)
+    ended = shop.run("approve", "tickets")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "error: tickets has no canary (spec.canary), so there is nothing to approve\n"
+
+
+def test_resume_says_what_else_holds_a_batch(shop: Shop) -> None:
+    shop.create(status("Suspended", conditions=[condition("Suspended", "BudgetExceeded", "the budget is spent")]))
+    assert shop.run("resume", "tickets").out == (
+        "tickets is not suspended, but something else holds it: the budget is spent\n"
+    )
 
 
 def test_retry_creates_a_batch_for_the_dead_letters(shop: Shop) -> None:

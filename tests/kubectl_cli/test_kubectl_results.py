@@ -130,7 +130,7 @@ def test_errors_are_listed_with_links_into_the_trace(coordinator: OwnCoordinator
     link = f"http://jaeger/trace/{TRACE_ID}?uiFind={{}}&of={shop.namespace}/tickets"
     assert listed.out == f"2\ttimeout\t{link.format(2)}\n3\tauth\t{link.format(3)}\n"
 
-    chosen = shop.run("errors", "tickets", "--trace", "--trace-url", "{index}", "--category", "auth", **where)
+    chosen = shop.run("errors", "tickets", "--trace-url", "{index}", "--category", "auth", **where)
     assert (chosen.code, chosen.out, chosen.err) == (0, "3\tauth\t17\n", "")
     wrong = shop.run("errors", "tickets", "--trace", "--trace-url", "http://jaeger/{trace}", **where)
     assert (wrong.code, wrong.out) == (2, "")

@@ -53,7 +53,7 @@ def test_the_page_of_a_running_batch() -> None:
 
 def test_with_a_template_the_page_links_to_the_trace() -> None:
     shown = [line.text for line in page(batch(RUNNING), NOW, "http://jaeger/trace/{trace_id}?uiFind={item}")]
-    assert shown[-1] == "  trace at   http://jaeger/trace/4bf92f3577b34da6a3ce929d0e0e4736?uiFind="
+    assert shown[-1] == "  trace at   http://jaeger/trace/4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 def test_a_batch_that_has_no_trace_yet_has_no_link() -> None:
@@ -187,3 +187,64 @@ def test_the_table_of_all_namespaces_begins_with_the_namespace() -> None:
         ["NAMESPACE", "NAME"],
         ["shop", "tickets"],
     ]
+
+
+_FAILED = "4 of 50 items failed; more than 5 % are too many"
+
+
+def test_a_batch_that_waits_for_approval_shows_its_canary_and_what_to_do() -> None:
+    shown = text(
+        status(
+            "AwaitingApproval",
+            total=1_000,
+            succeeded=46,
+            failed=4,
+            conditions=[
+                condition("CanaryPassed", "CanaryFailed", _FAILED, holds=False),
+                condition("Suspended", "CanaryFailed", _FAILED),
+            ],
+            waitingFor="approval",
+            canary={
+                "items": 50,
+                "succeeded": 46,
+                "failed": 4,
+                "failurePercent": 8,
+                "projectedCost": {"amount": 31.2, "currency": "USD", "display": "31.20 USD"},
+                "projectedTokens": 4_000_000,
+                "projectedDuration": "3h20m",
+            },
+        )
+    )
+    assert shown == (
+        "tickets: AwaitingApproval\n"
+        f"  suspended  CanaryFailed: {_FAILED}\n"
+        "  ━━━─────────────────────────────────────────────────────────  5 %\n"
+        "  items      1,000: 46 succeeded, 4 failed, 950 pending\n"
+        "  waits for  approval\n"
+        "  canary     50: 46 succeeded, 4 failed (8 %)\n"
+        "  all of it  31.20 USD, 4,000,000 tokens, about 3h20m\n"
+        "  namespace  shop\n"
+        "  model      small\n"
+        "  go on      kubectl llmbatch approve tickets -n shop\n"
+        "  or end     kubectl llmbatch cancel tickets -n shop"
+    )
+
+
+def test_a_batch_whose_window_is_closed_shows_when_it_opens() -> None:
+    shown = text(
+        status(
+            "Suspended",
+            conditions=[condition("Suspended", "OutsideWindow", "the window is closed")],
+            waitingFor="its window",
+            nextStartTime="2026-11-22T22:00:00Z",
+        )
+    )
+    assert "  suspended  OutsideWindow: the window is closed\n" in shown
+    assert "  waits for  its window\n  opens      in 13h55m, at 2026-11-22 22:00:00 UTC\n" in shown
+
+
+def test_a_spent_budget_is_told_once() -> None:
+    spent = "the budget of 1,000 tokens is spent"
+    conditions = [condition("BudgetExceeded", "BudgetExceeded", spent), condition("Suspended", "BudgetExceeded", spent)]
+    assert text(status("Suspended", conditions=conditions)).count(spent) == 1
+    assert f"  budget     {spent}\n" in text(status("Running", conditions=conditions[:1]))

@@ -33,6 +33,20 @@ def test_a_link_is_made_from_a_template(template: str, link: str) -> None:
     assert trace_link(template, _TRACED) == link
 
 
+@pytest.mark.parametrize(
+    ("template", "link"),
+    [
+        pytest.param("http://x?uiFind={item}", "http://x", id="the only one"),
+        pytest.param("http://x?a={item}&b=1&c={index}#d", "http://x?b=1#d", id="first and last"),
+        pytest.param("http://x?a=1&b={batch}", "http://x?a=1&b=tickets", id="one that has a value"),
+        pytest.param("http://x?a=id-{item}&b=", "http://x?a=id-&b=", id="words of the template stay"),
+        pytest.param("http://x/{item}?", "http://x/?", id="not a parameter"),
+    ],
+)
+def test_a_link_to_the_whole_batch_has_no_empty_parameters(template: str, link: str) -> None:
+    assert trace_link(template, Traced(_ID, "shop", "tickets")) == link
+
+
 def test_what_an_item_is_called_is_no_template() -> None:
     assert trace_link("http://x/{item}", Traced("", "", "", item="{trace_id}")) == "http://x/%7Btrace_id%7D"
 

@@ -72,9 +72,11 @@ async def test_with_a_template_the_end_shows_a_link_to_the_trace(tmp_path: Path)
         template = "http://jaeger/trace/{trace_id}?of={batch}"
         with told_bench(tmp_path, sim.url, LLMBATCH_TRACE_URL=template) as (bench, _receiver):
             bench.batch(items=texts(1))
-            ended = await bench.run()
+            ended, again = await bench.run(), await bench.run()
     link = f"http://jaeger/trace/{bench.summary()['trace_id']}?of=triage"
     assert f"  trace      {link}" in ended.out.splitlines()
+    assert "this batch is finished" in again.out + again.err
+    assert f"  trace      {link}" in again.out.splitlines()
 
 
 async def test_a_template_that_cannot_be_used_is_refused_before_anything_is_asked(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from cluster.cluster_build import binary, build
 from cluster.cluster_places import ClusterError
 
 _TIMEOUT_S = 60
-_BATCH = "llmbatch_batch_name"
+_SUBJECTS = ("llmbatch_batch_name", "llmbatch_endpoint_name")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Fires:
     until: int
     summary: str
     batch: str = ""
+    """Or the endpoint."""
 
 
 @dataclass(frozen=True)
@@ -80,4 +81,5 @@ def _episode(told: list[dict[str, Any]]) -> Fires:
     minutes = [each["minute"] for each in told]
     assert minutes == [*range(minutes[0], minutes[-1] + 1)], f"{told[0]['alert']} ends and comes again: {minutes}"
     last = told[-1]
-    return Fires(last["alert"], minutes[0], minutes[-1], last["annotations"]["summary"], last["labels"].get(_BATCH, ""))
+    subject = next((last["labels"][key] for key in _SUBJECTS if key in last["labels"]), "")
+    return Fires(last["alert"], minutes[0], minutes[-1], last["annotations"]["summary"], subject)

@@ -118,6 +118,58 @@ TROUBLED = Scenario(
         Fires("LLMBatchTelemetryDropped", 6, 25, "Spans of llmbatch-worker are lost: 30 in 15 minutes"),
     ),
 )
+HELD = Scenario(
+    80,
+    (
+        _QUIET_OPERATOR,
+        _of_batch("away", "idle_seconds", "0+60x80"),
+        _of_batch("away", "held_seconds", "0+60x80", llmbatch_reason="EndpointDown"),
+        _of_batch("keyless", "held_seconds", "0+60x20 stale", llmbatch_reason="SecretMissing"),
+        _of_batch("asleep", "held_seconds", "0+60x80", llmbatch_reason="Suspended"),
+        _of_batch("nightly", "held_seconds", "0+60x80", llmbatch_reason="OutsideWindow"),
+        _of_batch("spent", "held_seconds", "_x5 0+60x10 stale", llmbatch_reason="BudgetExceeded"),
+        _of_batch("shown", "held_seconds", "0+60x80", llmbatch_reason="ApprovalNeeded"),
+        _of_batch("bad", "held_seconds", "0+60x63 stale", llmbatch_reason="CanaryFailed"),
+    ),
+    (
+        Fires("LLMBatchBlocked", 17, 80, "Batch shop/away has waited for 1h 20m 0s: EndpointDown", "away"),
+        Fires("LLMBatchBlocked", 17, 20, "Batch shop/keyless has waited for 20m 0s: SecretMissing", "keyless"),
+        Fires("LLMBatchBudgetExceeded", 6, 15, "Batch shop/spent has spent its budget", "spent"),
+        Fires("LLMBatchAwaitingApproval", 62, 80, "Batch shop/shown has waited for approval for 1h 20m 0s", "shown"),
+        Fires("LLMBatchAwaitingApproval", 62, 63, "Batch shop/bad has waited for approval for 1h 3m 0s", "bad"),
+    ),
+)
+
+
+def _of_endpoint(name: str, metric: str, values: str, **labels: str) -> str:
+    matchers = ", ".join(f'{key}="{value}"' for key, value in {"llmbatch_endpoint_name": name, **labels}.items())
+    return f"llmbatch_endpoint_{metric}{{{matchers}}} {values}"
+
+
+ENDPOINTS = Scenario(
+    40,
+    (
+        _QUIET_OPERATOR,
+        _of_endpoint("away", "down", "0x4 1x20 0x20"),
+        _of_endpoint("shaky", "down", "1x3 0x3 1x3 0x30"),
+        _of_endpoint("busy", "throttled", "1x40", job="a"),
+        _of_endpoint("busy", "throttled", "_x20 1x20", job="b"),
+        _of_endpoint("fine", "throttled", "0x5 1x10 0x30"),
+    ),
+    (
+        Fires("LLMBatchEndpointDown", 10, 25, "LLMEndpoint away is down", "away"),
+        Fires("LLMBatchEndpointThrottled", 15, 40, "LLMEndpoint busy bears less than its limits", "busy"),
+    ),
+)
+UNTOLD = Scenario(
+    20,
+    (
+        _QUIET_OPERATOR,
+        'llmbatch_operator_notifications_total{llmbatch_outcome="failed"} 0x5 3x30',
+        'llmbatch_operator_notifications_total{llmbatch_outcome="delivered"} 0+1x30',
+    ),
+    (Fires("LLMBatchWebhooksFail", 7, 20, "Webhooks were given up: 3 in an hour"),),
+)
 
 
 @pytest.mark.timeout(60, func_only=True)
@@ -131,6 +183,9 @@ TROUBLED = Scenario(
         pytest.param(OLD_STATUSES, id="an operator whose statuses are old is behind, one without metrics is absent"),
         pytest.param(QUIET, id="a quiet operator disturbs nobody"),
         pytest.param(TROUBLED, id="a store that is nearly full, spans that are lost, a queue that is long"),
+        pytest.param(HELD, id="a batch that waits for somebody, not one that is suspended or outside its window"),
+        pytest.param(ENDPOINTS, id="an endpoint that is down for minutes, one that pushes back for a quarter hour"),
+        pytest.param(UNTOLD, id="webhooks that were given up"),
     ],
 )
 def test_alerts_fire_when_they_should_and_only_then(promcheck: Promcheck, scenario: Scenario) -> None:
@@ -138,6 +193,6 @@ def test_alerts_fire_when_they_should_and_only_then(promcheck: Promcheck, scenar
 
 
 def test_every_alert_fires_in_a_scenario() -> None:
-    scenarios = (STALLED, GOES_ON, FAILING, SLOW, OLD_STATUSES, QUIET, TROUBLED)
+    scenarios = (STALLED, GOES_ON, FAILING, SLOW, OLD_STATUSES, QUIET, TROUBLED, HELD, ENDPOINTS, UNTOLD)
     named = {line.split()[-1] for line in _RULES.read_text().splitlines() if "alert:" in line}
     assert named == {fires.alert for scenario in scenarios for fires in scenario.fires}

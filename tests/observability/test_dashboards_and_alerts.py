@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[2]
 _FOLDER = _ROOT / "deploy" / "observability"
 _BOARDS = sorted((_FOLDER / "grafana").glob("*.json"))
 _OF_RESOURCES = {prometheus_label(name) for name in (names.NAMESPACE, names.BATCH, names.POD)} | {"job", "instance"}
-_VARIABLES = {"$namespace", "$batch", "$endpoint", "$__rate_interval", "${datasource}"}
+_VARIABLES = {"$namespace", "$batch", "$endpoint", "$shared", "$__rate_interval", "${datasource}"}
 _SELECTOR = re.compile(r"([a-z_]+)\{([^}]*)\}")
 _GROUPING = re.compile(r"(?:by|ignoring|on|group_left) ?\(([^)]*)\)")
 

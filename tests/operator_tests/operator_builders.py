@@ -11,6 +11,7 @@ import builders
 from llmbatch_contract.categories import Category
 from llmbatch_contract.pods import FinalCounts, LastWords, PodError, Stage
 from llmbatch_contract.reports import PlanFacts, StopReason
+from llmbatch_contract.sharing import EndpointShares
 from llmbatch_contract.spec import LLMBatch, LLMBatchSpec
 from llmbatch_contract.status import Condition, ConditionType, ItemCounts, LLMBatchStatus, Phase, Reason, ShardCounts
 from llmbatch_contract.trace import trace_of
@@ -18,8 +19,10 @@ from llmbatch_contract.usage import Usage
 from llmbatch_operator.facts import BatchRef, JobFacts, PodFacts
 from llmbatch_operator.jobs import job_name
 from llmbatch_operator.observed import Observed, Talk
+from llmbatch_operator.pools import Pool
+from llmbatch_operator.session import Session
 
-PLAN, SHARD, FINALIZE, RUN = Stage.PLAN, Stage.SHARD, Stage.FINALIZE, Stage.RUN
+PLAN, CANARY, SHARD, FINALIZE, RUN = Stage.PLAN, Stage.CANARY, Stage.SHARD, Stage.FINALIZE, Stage.RUN
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 REF = BatchRef("team-a", "triage", "3f2a1c00-0000-4000-8000-000000000000")
 PLANNED = PlanFacts(items=40, shards=4)
@@ -36,6 +39,12 @@ def manifest(**fields: Any) -> LLMBatch:
 def spec(**fields: Any) -> LLMBatchSpec:
     """Its spec."""
     return manifest(**fields).spec
+
+
+def session_of(**fields: Any) -> Session:
+    """What its workers say; nobody shares its endpoint."""
+    its_spec = spec(**fields)
+    return Session(REF, its_spec, Pool(str(REF), EndpointShares(its_spec.endpoint.limits, 0.0)))
 
 
 def job(stage: Stage, **facts: Any) -> JobFacts:

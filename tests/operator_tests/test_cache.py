@@ -165,7 +165,8 @@ def test_jobs_and_pods_of_nobody_are_passed_over() -> None:
         told.cache.drop_pod(body)
     told.cache.put_job(job_body(SHARD))
     told.cache.drop_job(job_body(SHARD))
-    assert (told.changes, told.pods) == ([], [])
+    assert told.changes == []
+    assert [pod.phase for pod in told.pods] == ["Failed"], "it may have had a share of something"
     assert told.cache.batch_of_pod("unheard of") is None
 
 
@@ -182,3 +183,15 @@ def test_what_a_list_no_longer_has_is_forgotten_and_told() -> None:
     told.cache.forget(before)
     assert told.cache.get(REF.uid) is None
     assert told.cache.known_uids() == frozenset()
+
+
+def test_pods_of_a_batch_that_nobody_knows_are_kept_apart_until_they_are_gone() -> None:
+    told: list[PodFacts] = []
+    cache = Cache(lambda _uid: None, told.append)
+    for name in ("a", "b"):
+        cache.put_pod(pod_body(SHARD, name=name))
+    assert set(cache.strays) == {"uid-a", "uid-b"} == set(cache.known_uids())
+    cache.drop_pod(pod_body(SHARD, name="a"))
+    cache.forget(frozenset({"uid-b"}))
+    assert cache.strays == {}
+    assert [(pod.name, pod.is_over, pod.has_stopped) for pod in told] == [("a", True, False), ("b", True, False)]

@@ -7,10 +7,11 @@ import pytest
 from llmbatch_contract.categories import Category
 from llmbatch_contract.reports import Command, StopReason
 from llmbatch_contract.status import ConditionType, LLMBatchStatus, Phase, Reason
-from llmbatch_operator.decide import DRAIN_S, decide
+from llmbatch_operator.decide import decide
 from llmbatch_operator.facts import JobFacts, PodFacts
 from llmbatch_operator.jobs import job_name
 from llmbatch_operator.observed import Action, CreateJob, Observed, SetSuspend, Talk
+from llmbatch_operator.steps import DRAIN_S
 from operator_tests.operator_builders import (
     CANCELLING,
     FINALIZE,

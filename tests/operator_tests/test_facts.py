@@ -129,19 +129,36 @@ def test_facts_of_a_job(body: Body, facts: dict[str, Any]) -> None:
         ),
         pytest.param(
             pod_body(SHARD, "Failed") | {"status": {"phase": "Failed", "reason": "Evicted"}},
-            {"is_over": True, "ended_by": "Evicted", "started_at": None, "is_silent_end": False},
+            {"is_over": True, "has_stopped": False, "ended_by": "Evicted", "may_ask": False, "is_silent_end": False},
             id="evicted before it began",
         ),
         pytest.param(
             pod_body(SHARD, state={"running": {"startedAt": "2026-11-22T12:00:01Z"}}, labels=_OF_JOB)
             | {"spec": {"nodeName": "node-1"}},
-            {"started_at": _AT + 1, "ended_at": None, "node": "node-1", "index": 17, "job_name": "triage-shards"},
+            {"started_at": _AT + 1, "ended_at": None, "node": "node-1", "index": 17, "may_ask": True},
             id="at work, on a node",
         ),
         pytest.param(
             pod_body(SHARD, "Failed", state={"terminated": _KILLED}, annotations={_INDEX: "18"}, labels=_OF_JOB),
-            {"started_at": _AT + 1, "ended_at": _AT + 9, "index": 18, "is_silent_end": True},
+            {"started_at": _AT + 1, "ended_at": _AT + 9, "index": 18, "is_silent_end": True, "may_ask": False},
             id="killed at work",
+        ),
+        pytest.param(
+            pod_body(SHARD, "Failed", state={"running": {"startedAt": "2026-11-22T12:00:01Z"}}),
+            {"is_over": True, "has_stopped": False, "may_ask": True},
+            id="given up with its node, where it may still run",
+        ),
+        pytest.param(
+            pod_body(SHARD, "Pending", state={"waiting": {"reason": "ContainerCreating"}})
+            | {"spec": {"nodeName": "n"}},
+            {"may_ask": True},
+            id="about to start on its node",
+        ),
+        pytest.param(pod_body(SHARD, "Pending"), {"may_ask": False}, id="without a node"),
+        pytest.param(
+            pod_body(PLAN, state={"running": {"startedAt": "2026-11-22T12:00:01Z"}}),
+            {"may_ask": False},
+            id="a planner asks no endpoint",
         ),
         pytest.param(pod_body(SHARD, annotations={_INDEX: "x"}), {"index": 0, "node": None}, id="a strange index"),
         pytest.param(

@@ -10,10 +10,18 @@ from llmbatch_contract.status import Phase
 from llmbatch_operator.cache import Cache, Known
 from llmbatch_operator.gather import Gatherer, parse_batch, read_status
 from llmbatch_operator.observed import Talk
-from llmbatch_operator.session import Session
 from llmbatch_operator.status_of import Pace
 from operator_tests.kube_bodies import batch_body, job_body, pod_body, terminated
-from operator_tests.operator_builders import PLAN, PLANNED, PLANNED_CONDITION, REF, SHARD, WRONG_KEY, spec, status
+from operator_tests.operator_builders import (
+    PLAN,
+    PLANNED,
+    PLANNED_CONDITION,
+    REF,
+    SHARD,
+    WRONG_KEY,
+    session_of,
+    status,
+)
 
 
 def _known(*jobs_and_pods: dict[str, object]) -> Known:
@@ -78,7 +86,7 @@ def test_without_a_session_nothing_was_said() -> None:
 
 
 def test_what_was_said_is_handed_on() -> None:
-    session = Session(spec())
+    session = session_of()
     session.reply(Report(worker="a", plan=PLANNED, stop=WRONG_KEY), 0)
     session.store_full = "full"
     talk = Gatherer().observe(_known(), parse_batch(batch_body()), session, None).talk
@@ -86,7 +94,7 @@ def test_what_was_said_is_handed_on() -> None:
 
 
 def test_a_stop_that_no_worker_has_asked_for_is_the_policys() -> None:
-    session = Session(spec(failure_policy={"maxFailurePercent": 0, "minItems": 1}))
+    session = session_of(failure_policy={"maxFailurePercent": 0, "minItems": 1})
     failed = ShardProgress(shard=0, attempt=1, items=10, failed=1)
     session.reply(Report(worker="a", shards=[failed]), 0)
     assert Gatherer().observe(_known(), parse_batch(batch_body()), session, None).talk.stop_is_policy
@@ -104,7 +112,7 @@ def test_a_stop_that_no_worker_has_asked_for_is_the_policys() -> None:
 )
 def test_only_pods_that_ask_must_be_drained(pods: list[dict[str, object]], is_drained: bool) -> None:
     clock = _Clock()
-    session = Session(spec())
+    session = session_of()
     session.obey(Command.PAUSE, 0)
     for at in (1, 2):
         session.reply(Report(worker="a"), at)
@@ -116,7 +124,7 @@ def test_only_pods_that_ask_must_be_drained(pods: list[dict[str, object]], is_dr
 
 def _pace_of(done: list[tuple[float, int]], first_seen: int = 0) -> Pace:
     """The pace after reports at these times; `first_seen` items were done before the operator started."""
-    clock, session = _Clock(), Session(spec())
+    clock, session = _Clock(), session_of()
     gatherer, seen = Gatherer(clock), status(Phase.RUNNING, PLANNED_CONDITION)
     if first_seen and seen.items is not None:
         seen = seen.model_copy(update={"items": seen.items.model_copy(update={"succeeded": first_seen})})
@@ -153,3 +161,24 @@ def test_a_status_is_read_if_there_is_one() -> None:
 
 def test_facts_are_values() -> None:
     assert dataclasses.is_dataclass(Gatherer().observe(_known(), parse_batch(batch_body()), None, None))
+
+
+def test_what_is_known_of_the_endpoint_and_the_budget_is_handed_on() -> None:
+    clock, session = _Clock(), session_of(limits={"requestsPerMinute": 60.0}, budget={"maxTokens": 100})
+    gatherer = Gatherer(clock)
+
+    def talk() -> Talk:
+        return gatherer.observe(_known(), parse_batch(batch_body()), session, None).talk
+
+    trouble = {"category": "connection", "message": "connection refused", "failures": 9, "for_s": 6}
+    holds = {"number": 1, "requests_per_minute": 60.0}
+    session.reply(Report.model_validate({"worker": "a", "holds": holds, "spent": {"tokens": 30}}), 0)
+    assert (talk().waits_for, talk().down, talk().budget_is_spent) == (("requests/min",), None, False)
+    assert talk().spent.tokens == 30
+    session.reply(Report.model_validate({"worker": "a", "spent": {"tokens": 100}}), 1)
+    clock.now = 9
+    session.reply(Report.model_validate({"worker": "a", "spent": {"tokens": 100}, "trouble": trouble}), 9)
+    down = talk().down
+    assert down is not None
+    assert (down.since_s, down.trouble and down.trouble.message) == (6, "connection refused")
+    assert (talk().waits_for, talk().has_answered, talk().budget_is_spent) == (("the endpoint",), True, True)

@@ -21,7 +21,7 @@ from llmbatch_operator.jobs import config_map, config_name, job, job_name, resul
 from llmbatch_operator.observed import CreateJob
 from llmbatch_operator.pod_telemetry import PodTelemetry
 from llmbatch_operator.settings import read_settings
-from operator_tests.operator_builders import FINALIZE, INLINE, PLAN, REF, RUN, SHARD, manifest
+from operator_tests.operator_builders import CANARY, FINALIZE, INLINE, PLAN, REF, RUN, SHARD, manifest
 
 _TRACE = trace_of(REF.uid)
 _SETTINGS = read_settings({"LLMBATCH_WORKER_IMAGE": "registry/worker:1", "LLMBATCH_IMAGE_PULL_POLICY": "Always"})
@@ -68,13 +68,17 @@ def test_pods_have_no_token_but_one_for_the_coordinator(stage: Stage) -> None:
     assert [source["serviceAccountToken"]["audience"] for source in token["sources"]] == [AUDIENCE]
 
 
-@pytest.mark.parametrize(("stage", "has_key"), [(PLAN, False), (SHARD, True), (FINALIZE, False), (RUN, True)])
+@pytest.mark.parametrize(
+    ("stage", "has_key"), [(PLAN, False), (CANARY, True), (SHARD, True), (FINALIZE, False), (RUN, True)]
+)
 def test_only_pods_that_ask_have_the_key(stage: Stage, has_key: bool) -> None:
     key = {"name": "OPENAI_API_KEY", "valueFrom": {"secretKeyRef": {"name": "openai", "key": "api-key"}}}
     assert [v for v in _container(stage)["env"] if "secretKeyRef" in v["valueFrom"]] == ([key] if has_key else [])
 
 
-@pytest.mark.parametrize(("stage", "reads"), [(PLAN, True), (SHARD, False), (FINALIZE, True), (RUN, True)])
+@pytest.mark.parametrize(
+    ("stage", "reads"), [(PLAN, True), (CANARY, False), (SHARD, False), (FINALIZE, True), (RUN, True)]
+)
 def test_only_pods_that_may_plan_read_the_config_map_of_the_input(stage: Stage, reads: bool) -> None:
     volumes = {v["name"]: v for v in _pod(stage)["volumes"]}
     mounts = [m["mountPath"] for m in _container(stage)["volumeMounts"]]

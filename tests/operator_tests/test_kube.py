@@ -1,17 +1,25 @@
 """The calls to the API server, against a real one: what is there, gone, somebody else's, or refused."""
 
+import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_kube_config
 
 from crd_fixture import Batches, suspended
+from llmbatch_contract.llmendpoint import EndpointReason
 from llmbatch_contract.pods import AUDIENCE, Stage
 from llmbatch_contract.trace import trace_of
 from llmbatch_contract.wire import BATCH_LABEL
 from llmbatch_operator import kube as kube_module
 from llmbatch_operator.coordinator.identity import read_review
+from llmbatch_operator.endpoint_marks import Mark, mark_of
+from llmbatch_operator.endpoints.endpoint_conditions import EndpointEvent
+from llmbatch_operator.endpoints.endpoint_status import endpoint_status
+from llmbatch_operator.endpoints.keeping import event_body
+from llmbatch_operator.endpoints.known import read_endpoint
 from llmbatch_operator.facts import BatchRef, Body
 from llmbatch_operator.jobs import config_map, config_name, job, job_name, results_key_secret
 from llmbatch_operator.kube import CallError, Kube
@@ -19,6 +27,7 @@ from llmbatch_operator.observed import CreateJob
 from llmbatch_operator.settings import read_settings
 from llmbatch_telemetry import names
 from llmbatch_telemetry.meters import Meters
+from operator_tests.endpoint_builders import NOW, endpoint_body, endpoint_facts
 from operator_tests.operator_builders import manifest
 
 pytest_plugins = ["cluster_fixture", "crd_fixture"]
@@ -70,6 +79,17 @@ async def test_a_job_is_changed_while_it_is_there(kube: Kube, ref: BatchRef) -> 
     assert (changed["spec"]["parallelism"], changed["spec"]["suspend"]) == (1, True)
 
 
+async def test_a_job_is_woken_and_marked_in_one_call(kube: Kube, ref: BatchRef) -> None:
+    name = job_name(ref, Stage.SHARD)
+    made = await kube.create_job(_sleeping_job(ref))
+    assert made is not None
+    mark = Mark.read(made["metadata"]["annotations"])
+    assert mark == mark_of(manifest().spec.endpoint)
+    changed = await kube.patch_job(ref.namespace, name, {"suspend": True}, Mark("1", "a/b").annotations)
+    assert changed is not None
+    assert Mark.read(changed["metadata"]["annotations"]) == Mark("1", "a/b")
+
+
 async def test_a_job_is_deleted_and_may_be_gone_already(kube: Kube, ref: BatchRef) -> None:
     name = job_name(ref, Stage.SHARD)
     await kube.create_job(_sleeping_job(ref))
@@ -115,6 +135,36 @@ async def test_a_status_is_replaced_as_a_whole(kube: Kube, ref: BatchRef, api_ba
             if (written := api_batches.read()["status"]) == status:
                 break
         assert written == status
+
+
+@pytest.fixture
+async def endpoint(kube: Kube, api_batches: Batches) -> AsyncIterator[Body]:
+    """An LLMEndpoint that nobody uses."""
+    name = api_batches.namespace
+    document = endpoint_body(name)
+    del document["metadata"]["uid"], document["metadata"]["resourceVersion"]
+    api_batches.cluster.kubectl("apply", "-f", "-", input=json.dumps(document))
+    [made] = [body async for body in kube.list_endpoints() if body["metadata"]["name"] == name]
+    yield made
+    api_batches.cluster.kubectl("delete", "llmendpoint", name, "--ignore-not-found", "--wait=false")
+
+
+async def test_the_status_of_an_endpoint_is_replaced_as_long_as_it_is_that_endpoint(kube: Kube, endpoint: Body) -> None:
+    name, uid = endpoint["metadata"]["name"], endpoint["metadata"]["uid"]
+    facts, known = endpoint_facts(throttled_since_s=5, last_error="HTTP 429"), read_endpoint(endpoint)
+    status = endpoint_status(known, facts, batches=3, twins=["b"], old=None, now=NOW).dump()
+    assert await kube.write_endpoint_status(name, uid, status) is not None
+    assert await kube.write_endpoint_status(name, "another", status) is None
+    assert await kube.write_endpoint_status("never-made", uid, status) is None
+
+
+async def test_kubectl_describe_shows_the_events_of_an_endpoint(
+    kube: Kube, endpoint: Body, api_batches: Batches
+) -> None:
+    told = EndpointEvent("Warning", EndpointReason.DOWN, "it answers nothing: cannot connect")
+    await kube.create_event(event_body(read_endpoint(endpoint), told, datetime.now(UTC)))
+    shown = api_batches.cluster.kubectl("describe", "llmep", endpoint["metadata"]["name"])
+    assert "it answers nothing: cannot connect" in shown.partition("Events:")[2]
 
 
 async def test_a_status_that_the_schema_does_not_know_is_refused(kube: Kube, ref: BatchRef) -> None:

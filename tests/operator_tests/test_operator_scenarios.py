@@ -71,6 +71,51 @@ def _late() -> World:
     return World(sizes=(200, 200), active_deadline_seconds=10)
 
 
+def _with_a_canary() -> World:
+    return World(sizes=(20, 20), canary={"items": 4})
+
+
+def _approved() -> World:
+    world = World(sizes=(20, 20), conduct=Conduct(fails_every=2), canary={"items": 4})
+    world.until(Phase.AWAITING_APPROVAL)
+    world.seconds(3)
+    assert world.alive() == []
+    world.cluster.edit(canary={"items": 4, "approved": True})
+    return world
+
+
+def _suspended_in_the_canary() -> World:
+    world = World(sizes=(20, 20), canary={"items": 10, "approve": "manual"})
+    world.until(Phase.CANARY)
+    world.cluster.edit(suspend=True)
+    world.until(Phase.SUSPENDED)
+    world.check_held()
+    world.cluster.edit(suspend=False)
+    world.until(Phase.AWAITING_APPROVAL)
+    world.cluster.edit(cancel=True)
+    return world
+
+
+def _with_a_raised_budget() -> World:
+    world = World(sizes=(20, 20), budget={"maxTokens": 30})
+    world.until(Phase.SUSPENDED)
+    world.seconds(20)
+    world.check_held()
+    world.cluster.edit(budget={"maxTokens": 10_000})
+    return world
+
+
+def _by_the_hours() -> World:
+    """The day begins at midnight; from 00:01 to 00:02 the window is closed."""
+    world = World(sizes=(150, 150), window={"start": "00:02", "end": "00:01"})
+    world.until(Phase.SUSPENDED)
+    assert 60 <= world.cluster.seconds < 70
+    world.check_held()
+    world.until(Phase.RUNNING)
+    assert 120 <= world.cluster.seconds < 130
+    return world
+
+
 _Story = Callable[[], World]
 _STORIES: list[tuple[_Story, Phase, str]] = [
     (_plainly, Phase.SUCCEEDED, "plainly"),
@@ -85,6 +130,11 @@ _STORIES: list[tuple[_Story, Phase, str]] = [
     (_small_and_stopped, Phase.FAILED, "in one pod, and stopped"),
     (_with_bad_input, Phase.FAILED, "with bad input"),
     (_late, Phase.FAILED, "late"),
+    (_with_a_canary, Phase.SUCCEEDED, "with a canary"),
+    (_approved, Phase.COMPLETED_WITH_ERRORS, "with a canary that failed, and was approved"),
+    (_suspended_in_the_canary, Phase.CANCELLED, "suspended in the canary, and cancelled after it"),
+    (_with_a_raised_budget, Phase.SUCCEEDED, "with a budget that is raised"),
+    (_by_the_hours, Phase.SUCCEEDED, "by the hours"),
 ]
 _EACH = pytest.mark.parametrize(("story", "phase"), [pytest.param(s, phase, id=name) for s, phase, name in _STORIES])
 

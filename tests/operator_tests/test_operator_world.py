@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from llmbatch_contract.pods import Stage
 from llmbatch_contract.status import Phase
-from operator_tests.world import KINDS, World
-from operator_tests.world_cluster import Fault
+from operator_tests.world import ENDPOINT, World
+from operator_tests.world_cluster import KINDS, Fault
 from operator_tests.world_objects import WorldPod
 from operator_tests.world_pods import Conduct
 
@@ -31,6 +31,18 @@ _SPECS = st.fixed_dictionaries(
     optional={
         "active_deadline_seconds": st.just(30),
         "failure_policy": st.just({"maxFailurePercent": 10, "minItems": 2}),
+        "canary": st.sampled_from([{"items": 2}, {"items": 3, "approve": "manual"}, {"items": 50}]),
+        "budget": st.just({"maxTokens": 12}),
+        "window": st.just({"start": "00:02", "end": "00:01"}),
+    },
+)
+_ENDPOINTS = st.fixed_dictionaries(
+    {"url": st.sampled_from(["http://a:8000/v1", "http://b:8000/v1"])},
+    optional={
+        "apiKeySecret": st.sampled_from([{"name": "one", "key": "k"}, {"name": "two", "key": "k"}]),
+        "limits": st.just({"requestsPerMinute": 200.0}),
+        "allowedNamespaces": st.just(["team-b"]),
+        "headers": st.just({"Authorization": "a mistake"}),
     },
 )
 _SIZES = st.lists(st.integers(1, 20), max_size=4).map(tuple)
@@ -40,11 +52,24 @@ _PICK = st.integers(0, 10**6)
 class OperatorWorld(RuleBasedStateMachine):
     """One batch and everything that may happen to it."""
 
-    @initialize(sizes=_SIZES, conduct=_CONDUCTS, is_small=st.booleans(), spec=_SPECS, peace=st.integers(0, 15))
+    @initialize(
+        sizes=_SIZES,
+        conduct=_CONDUCTS,
+        is_small=st.booleans(),
+        spec=_SPECS,
+        endpoint=st.none() | st.just({}) | _ENDPOINTS,
+        peace=st.integers(0, 15),
+    )
     def somebody_applies_a_batch(
-        self, sizes: tuple[int, ...], conduct: Conduct, is_small: bool, spec: dict[str, Any], peace: int
+        self,
+        sizes: tuple[int, ...],
+        conduct: Conduct,
+        is_small: bool,
+        spec: dict[str, Any],
+        endpoint: dict[str, Any] | None,
+        peace: int,
     ) -> None:
-        self.world = World(sizes, conduct, is_small=is_small, **spec)
+        self.world = World(sizes, conduct, is_small=is_small, endpoint=endpoint, **spec)
         self.cluster, self.operator = self.world.cluster, self.world.operator
         self.world.seconds(peace)
 
@@ -89,6 +114,28 @@ class OperatorWorld(RuleBasedStateMachine):
     @rule()
     def somebody_cancels(self) -> None:
         self.cluster.edit(cancel=True)
+
+    @rule()
+    def somebody_approves(self) -> None:
+        if canary := self.world.spec.get("canary"):
+            self.cluster.edit(canary={**canary, "approved": True})
+
+    @rule(tokens=st.sampled_from([4, 20, 1000]))
+    def somebody_changes_the_budget(self, tokens: int) -> None:
+        self.cluster.edit(budget={"maxTokens": tokens})
+
+    @rule(canary=st.sampled_from([None, {"items": 4}]))
+    def somebody_changes_the_canary(self, canary: dict[str, Any] | None) -> None:
+        self.cluster.edit(canary=canary)
+
+    @rule(endpoint=_ENDPOINTS)
+    def somebody_changes_the_endpoint(self, endpoint: dict[str, Any]) -> None:
+        self.cluster.put_endpoint(ENDPOINT, **endpoint)
+
+    @precondition(lambda self: self.cluster.endpoints)
+    @rule()
+    def somebody_deletes_the_endpoint(self) -> None:
+        self.cluster.delete_endpoint(ENDPOINT)
 
     @rule(parallelism=st.integers(1, 5))
     def somebody_changes_the_parallelism(self, parallelism: int) -> None:
@@ -139,6 +186,11 @@ class OperatorWorld(RuleBasedStateMachine):
         if hasattr(self, "world"):
             self.world.told.check()
 
+    @invariant()
+    def the_limit_of_the_endpoint_holds(self) -> None:
+        if hasattr(self, "world"):
+            self.world.check_limit()
+
     def teardown(self) -> None:
         """Nothing goes wrong any more: what is suspended stays so, and when it is resumed it ends."""
         if not hasattr(self, "world"):
@@ -150,7 +202,8 @@ class OperatorWorld(RuleBasedStateMachine):
         world.seconds(60)
         if world.spec["suspend"] and not world.status.phase.is_final and (was_held or world.spec["parallelism"]):
             world.check_held()
-        self.cluster.edit(suspend=False, parallelism=2)
+        self.cluster.edit(suspend=False, parallelism=2, canary=None, budget=None)
+        self.cluster.put_endpoint(ENDPOINT, url="http://last:8000/v1")
         world.run_to_the_end()
 
     def one_of_the_pods(self, pick: int) -> list[WorldPod]:

@@ -1,13 +1,15 @@
 """What workers of one batch say, what they are told, and what is left of them when they are gone."""
 
+from typing import Any
+
 import pytest
 
 from llmbatch_contract.categories import Category
 from llmbatch_contract.pods import LastWords
 from llmbatch_contract.progress import ShardProgress
-from llmbatch_contract.reports import Command, Demand, PlanFacts, Reply, Report, StopReason
+from llmbatch_contract.reports import LEASE_S, Command, Grant, PlanFacts, Reply, Report, StopReason
 from llmbatch_operator.session import Session
-from operator_tests.operator_builders import FINALIZE, PLAN, PLANNED, SHARD, WRONG_KEY, final, spec
+from operator_tests.operator_builders import FINALIZE, PLAN, PLANNED, SHARD, WRONG_KEY, final, session_of, spec
 
 
 def _progress(succeeded: int = 0, failed: int = 0, shard: int = 0, **more: object) -> ShardProgress:
@@ -23,14 +25,14 @@ def _report(session: Session, worker: str = "a", at: float = 0.0, **fields: obje
 
 def _paused(at: float = 10.0) -> Session:
     """A session of which worker `a` has reported before it was told to pause."""
-    session = Session(spec())
+    session = session_of()
     _report(session, in_flight=2, at=at - 1)
     session.obey(Command.PAUSE, at)
     return session
 
 
 def test_counts_come_from_reports() -> None:
-    session = Session(spec())
+    session = session_of()
     _report(session, plan=PLANNED, shards=[_progress(3, 1)], in_flight=2)
     _report(session, "b", shards=[_progress(10, shard=1)], in_flight=1)
     totals = session.progress.totals()
@@ -39,15 +41,15 @@ def test_counts_come_from_reports() -> None:
 
 
 def test_the_plan_is_as_the_pod_that_made_it_says() -> None:
-    session = Session(spec())
+    session = session_of()
     made = PLANNED.model_copy(update={"misfits": 2, "first_misfit": "item 3: no body"})
-    session.heard_last_words("plan", LastWords(stage=PLAN, plan=made))
+    session.heard_last_words("plan", LastWords(stage=PLAN, plan=made), 0)
     _report(session, plan=PLANNED)
     assert session.plan == made
 
 
 def test_workers_are_told_what_was_decided() -> None:
-    session = Session(spec())
+    session = session_of()
     assert _report(session).command is Command.RUN
     session.obey(Command.PAUSE, 0)
     assert _report(session).command is Command.PAUSE
@@ -56,14 +58,14 @@ def test_workers_are_told_what_was_decided() -> None:
 
 
 def test_a_failure_that_stops_one_worker_stops_all() -> None:
-    session = Session(spec())
+    session = session_of()
     assert _report(session, stop=WRONG_KEY).command is Command.STOP
     assert _report(session, "b").command is Command.STOP
     assert (session.stop, session.stopped_by_worker) == (WRONG_KEY, WRONG_KEY)
 
 
 def test_too_many_failures_stop_the_batch_by_its_policy() -> None:
-    session = Session(spec(failure_policy={"maxFailurePercent": 50, "minItems": 4}))
+    session = session_of(failure_policy={"maxFailurePercent": 50, "minItems": 4})
     assert _report(session, shards=[_progress(1, 2)]).command is Command.RUN
     assert _report(session, shards=[_progress(1, 3)]).command is Command.STOP
     assert session.stop is not None
@@ -71,12 +73,35 @@ def test_too_many_failures_stop_the_batch_by_its_policy() -> None:
     assert session.stopped_by_worker is None
 
 
-def test_another_policy_and_other_limits_hold_from_the_next_report_on() -> None:
-    session = Session(spec(limits={"requestsPerMinute": 100.0}))
-    assert _report(session).grant.requests_per_minute == 100
-    session.use(spec(limits={"requestsPerMinute": 30.0}, failure_policy={"maxFailurePercent": 0, "minItems": 1}))
-    reply = _report(session, holds=1, shards=[_progress(9, 1)])
-    assert (reply.grant.requests_per_minute, reply.command) == (30, Command.STOP)
+def test_failures_count_over_all_pods_and_one_of_them_is_shown() -> None:
+    session = session_of(failure_policy={"maxFailurePercent": 10, "minItems": 20})
+    sample = {Category.TIMEOUT: {"item_id": "ticket-7", "message": "no answer within 300 s"}}
+    assert _report(session, "a", shards=[_progress(7, 2, samples=sample)]).command is Command.RUN
+    assert _report(session, "b", shards=[_progress(8, 1, shard=1)]).command is Command.RUN, "18 items are too few"
+    assert _report(session, "c", shards=[_progress(2, 0, shard=2)]).command is Command.STOP
+    assert session.stop is not None
+    assert session.stop.message.startswith("3 of 20 answered items failed (15.0 %)")
+    assert "(item ticket-7: no answer within 300 s)" in session.stop.message
+    assert _report(session, "a").command is Command.STOP
+
+
+def test_after_a_restart_failures_count_once_as_many_items_are_heard_of_again() -> None:
+    session = session_of(failure_policy={"maxFailurePercent": 10, "minItems": 4})
+    session.coordinator.answered_before = 30
+    assert _report(session, "a", shards=[_progress(1, 9)]).command is Command.RUN
+    assert _report(session, "b", shards=[_progress(10, 0, shard=1)]).command is Command.RUN
+    assert _report(session, "c", shards=[_progress(10, 0, shard=2)]).command is Command.STOP
+
+
+def test_another_policy_priority_and_budget_hold_from_the_next_report_on() -> None:
+    session = session_of()
+    assert _report(session).command is Command.RUN
+    budget, prices = {"maxCost": 5.0}, {"inputPerMillion": 1.0}
+    policy = {"maxFailurePercent": 0, "minItems": 1}
+    session.use(spec(failure_policy=policy, priority=200, budget=budget, pricing=prices))
+    boss = session.coordinator
+    assert (boss.weight, boss.budget, boss.pricing) == (200, session.spec.budget, session.spec.endpoint.pricing)
+    assert _report(session, shards=[_progress(9, 1)]).command is Command.STOP
 
 
 # Draining
@@ -130,51 +155,122 @@ def test_the_time_of_a_pause_is_that_of_its_first_moment() -> None:
 
 
 def test_last_words_count_like_a_report() -> None:
-    session = Session(spec())
-    session.heard_last_words("plan", LastWords(stage=PLAN, plan=PLANNED))
-    session.heard_last_words("a", LastWords(stage=SHARD, progress=_progress(4, 1), stop=WRONG_KEY))
-    session.heard_last_words("end", LastWords(stage=FINALIZE, final=final()))
+    session = session_of()
+    session.heard_last_words("plan", LastWords(stage=PLAN, plan=PLANNED), 0)
+    session.heard_last_words("a", LastWords(stage=SHARD, progress=_progress(4, 1), stop=WRONG_KEY), 0)
+    session.heard_last_words("end", LastWords(stage=FINALIZE, final=final()), 0)
     totals = session.progress.totals()
     assert (session.plan, session.stop, session.final) == (PLANNED, WRONG_KEY, final())
     assert (totals.succeeded, totals.failed, session.stopped_by_worker) == (4, 1, WRONG_KEY)
 
 
 def test_last_words_may_be_heard_again_and_late() -> None:
-    session = Session(spec())
+    session = session_of()
     words = LastWords(stage=SHARD, progress=_progress(4, 1))
     _report(session, "b", shards=[_progress(6, 1, attempt=2)])
     for _ in range(2):
-        session.heard_last_words("a", words)
+        session.heard_last_words("a", words, 0)
     assert session.progress.totals().finished == 7
 
 
 def test_what_a_pod_had_not_written_down_when_it_ended_is_forgotten() -> None:
-    session = Session(spec())
+    session = session_of()
     words = _progress(4, unwritten_succeeded=3, unwritten_errors={Category.TIMEOUT: 2})
-    session.heard_last_words("a", LastWords(stage=SHARD, progress=words))
+    session.heard_last_words("a", LastWords(stage=SHARD, progress=words), 0)
     totals = session.progress.totals()
     assert (totals.succeeded, totals.unwritten_succeeded, totals.unwritten_failed) == (4, 0, 0)
 
 
-def test_a_pod_without_a_last_word_frees_what_it_was_granted() -> None:
-    session = Session(spec(limits={"requestsPerMinute": 100.0}))
-    demand = Demand(requests_per_minute=100)
-    assert _report(session, "a", demand=demand, in_flight=5).grant.requests_per_minute == 100
-    assert _report(session, "b", demand=demand).grant.requests_per_minute == 0
-    session.lost("a")
-    assert _report(session, "b", demand=demand).grant.requests_per_minute == 100
+def _granted(session: Session, worker: str, at: float, **fields: object) -> float:
+    """After so many reports as it takes until nothing is awaited from others."""
+    grant = Grant()
+    for second in range(3):
+        grant = _report(session, worker, at + second, holds=grant, **fields).grant
+    return grant.requests_per_minute or 0
+
+
+def test_a_pod_that_has_ended_frees_what_it_was_granted() -> None:
+    session = session_of(limits={"requestsPerMinute": 100.0})
+    assert _granted(session, "a", 0, in_flight=5) > 90
+    assert _granted(session, "b", 3) < 10
+    session.lost("a", 6)
+    assert _granted(session, "b", 70) > 90
     assert session.in_flight == 0
 
 
+def test_what_a_pod_was_granted_that_vanished_is_kept_until_it_cannot_send_any_more() -> None:
+    session = session_of(limits={"requestsPerMinute": 100.0})
+    assert _granted(session, "a", 0) > 90
+    session.vanished("a", 6)
+    assert _granted(session, "b", 70) < 10
+    assert (session.workers, session.in_flight) == (1, 0)
+    for second in range(72, int(LEASE_S) + 140):  # leases run out only while somebody looks
+        session.pool.facts(second)
+    assert _granted(session, "b", LEASE_S + 140) > 90
+
+
+def test_a_report_that_comes_after_the_pods_end_is_granted_nothing() -> None:
+    session = session_of(limits={"requestsPerMinute": 100.0})
+    _report(session, "a")
+    session.lost("a", 1)
+    assert _report(session, "a", 2, stop=WRONG_KEY).command is Command.STOP
+    assert (session.workers, session.pool.facts(60).pods) == (0, 0)
+    assert session.stop == WRONG_KEY
+
+
+def test_nobody_holds_what_it_was_never_granted() -> None:
+    session = session_of(limits={"requestsPerMinute": 100.0})
+    _granted(session, "liar", 0)
+    boast, grant = Grant(number=10**9, requests_per_minute=1e9), Grant()
+    for second in range(3, 70):
+        _report(session, "liar", second, holds=boast)
+        grant = _report(session, "honest", second, holds=grant).grant
+    assert session.pool.facts(70).granted.requests_per_minute <= 100
+    session.lost("liar", 71)
+    assert _granted(session, "honest", 72) > 90
+
+
+# What workers wait for
+
+
+def _waits(session: Session, *held: str, worker: str = "a", **fields: Any) -> tuple[str, ...]:
+    """What the batch waits for when one more worker says that these limits hold it back, of those that it has."""
+    limits = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "concurrency")
+    demand = {name: 1 for name in limits if name not in held}
+    _report(session, worker, holds=Grant(number=1, requests_per_minute=5, concurrency=2), demand=demand, **fields)
+    return session.waits_for(0)
+
+
+def test_a_batch_waits_for_the_limits_that_hold_its_workers_back() -> None:
+    session = session_of()
+    assert _waits(session) == ()
+    assert _waits(session, "requests_per_minute") == ("requests/min",)
+    assert _waits(session, "requests_per_minute", "concurrency", "tokens_per_minute") == ("requests/min", "concurrency")
+    assert _waits(session, waits_for_budget=True) == ("budget",)
+
+
+def test_a_batch_waits_for_what_half_of_its_workers_wait_for() -> None:
+    session = session_of()
+    assert _waits(session, "concurrency") == ("concurrency",)
+    assert _waits(session, worker="b") == ("concurrency",)
+    assert _waits(session, worker="c") == ()
+
+
+def test_while_the_endpoint_has_asked_to_wait_that_is_what_a_batch_waits_for() -> None:
+    session = session_of()
+    assert _waits(session, "concurrency", backoff_seconds=30) == ("the endpoint",)
+    assert session.waits_for(31) == ("concurrency",)
+
+
 def test_a_worker_that_was_told_to_stop_does_not_hide_why() -> None:
-    session = Session(spec())
+    session = session_of()
     _report(session, stop=WRONG_KEY)
     told = StopReason(category=Category.CANCELLED, message="told to stop")
-    session.heard_last_words("b", LastWords(stage=SHARD, stop=told))
+    session.heard_last_words("b", LastWords(stage=SHARD, stop=told), 0)
     assert (session.stop, session.stopped_by_worker) == (WRONG_KEY, WRONG_KEY)
 
 
 def test_a_plan_of_nothing_is_a_plan() -> None:
-    session = Session(spec())
-    session.heard_last_words("plan", LastWords(stage=PLAN, plan=PlanFacts(items=0, shards=0)))
+    session = session_of()
+    session.heard_last_words("plan", LastWords(stage=PLAN, plan=PlanFacts(items=0, shards=0)), 0)
     assert session.plan == PlanFacts(items=0, shards=0)

@@ -2,8 +2,11 @@
 
 from llmbatch_contract.pods import LastWords
 from llmbatch_contract.progress import ShardProgress
-from llmbatch_contract.reports import Command, Reply, Report
+from llmbatch_contract.reports import Command, Grant, Reply, Report
+from llmbatch_contract.spec import Limits
 from llmbatch_operator.coordinator.desk import PodIdentity
+from llmbatch_operator.facts import BatchRef
+from llmbatch_operator.session import Session
 from llmbatch_operator.sessions import Sessions
 from llmbatch_operator.telemetry.recorder import Recorder
 from llmbatch_operator.telemetry.series import Live
@@ -28,7 +31,7 @@ class _Operator:
         self.sessions.cache.put_batch(batch_body())
         self.sessions.cache.put_job(job_body(PLAN))
         self.sessions.cache.put_job(job_body(SHARD))
-        self.session = self.sessions.open(REF.uid, spec()) if is_open else None
+        self.session = self.sessions.open(REF, spec()) if is_open else None
         self.woken.clear()
 
     def report(self, who: PodIdentity = _POD, **fields: object) -> Reply | None:
@@ -50,7 +53,7 @@ def test_a_worker_is_known_by_its_token_whatever_it_says() -> None:
     operator = _Operator()
     operator.report(in_flight=3)
     assert operator.session is not None
-    operator.session.lost("pod-a")
+    operator.session.lost("pod-a", 0)
     assert operator.session.in_flight == 0
 
 
@@ -65,9 +68,10 @@ def test_a_batch_that_is_gone_or_has_ended_answers_nobody() -> None:
 
 
 def test_just_after_a_restart_workers_wait() -> None:
-    reply = _Operator(is_open=False).report()
+    holds = Grant(number=7, requests_per_minute=30)
+    reply = _Operator(is_open=False).report(holds=holds)
     assert reply is not None
-    assert reply.command is Command.PAUSE
+    assert (reply.command, reply.grant) == (Command.PAUSE, holds), "what it was granted stands"
 
 
 def test_what_cannot_wait_wakes_at_once_and_numbers_do_not() -> None:
@@ -150,7 +154,7 @@ def test_last_words_from_before_a_restart_are_heard_when_the_batch_is() -> None:
     operator = _Operator(is_open=False)
     _ended(operator, LastWords(stage=PLAN, plan=PLANNED))
     _ended(operator, LastWords(stage=SHARD, progress=_DONE), "pod-s")
-    session = operator.sessions.open(REF.uid, spec())
+    session = operator.sessions.open(REF, spec())
     assert (session.plan, session.progress.shards_done) == (PLANNED, 1)
 
 
@@ -169,15 +173,72 @@ def test_pods_of_a_batch_that_has_ended_are_not_kept_in_mind() -> None:
     operator.sessions.cache.put_batch(batch_body(status={"phase": "Cancelled"}))
     _ended(operator, LastWords(stage=PLAN, plan=PLANNED))
     operator.sessions.cache.put_batch(batch_body())
-    assert operator.sessions.open(REF.uid, spec()).plan is None
+    assert operator.sessions.open(REF, spec()).plan is None
     assert len(operator.sessions) == 1
 
 
 def test_a_session_is_opened_once_and_uses_the_newest_spec() -> None:
     operator = _Operator()
     newer = spec(limits={"concurrency": 2})
-    assert operator.sessions.open(REF.uid, newer) is operator.session
+    assert operator.sessions.open(REF, newer) is operator.session
     assert operator.session is not None
-    assert operator.session.coordinator.limits.concurrency == 2
+    assert operator.session.pool.shares.limits.concurrency == 2
     operator.sessions.close(REF.uid)
     assert operator.sessions.get(REF.uid) is None
+
+
+# Endpoints that are shared
+
+_OTHER = BatchRef("team-b", "other", "uid-other")
+_LIMITED = spec(limits={"requestsPerMinute": 600.0})
+
+
+def _shared() -> tuple[_Operator, Session, Session]:
+    """Two batches that refer to one LLMEndpoint."""
+    operator = _Operator(is_open=False)
+    sessions = operator.sessions
+    return operator, sessions.open(REF, _LIMITED, "openai"), sessions.open(_OTHER, _LIMITED, "openai")
+
+
+def test_batches_of_one_llmendpoint_share_it_and_others_do_not() -> None:
+    operator, one, other = _shared()
+    assert one.pool is other.pool is operator.sessions.pools.get("openai")
+    alone = operator.sessions.open(BatchRef("team-a", "alone", "uid-alone"), _LIMITED)
+    assert alone.pool is not one.pool
+
+
+def test_the_limits_of_an_llmendpoint_are_not_set_back_by_a_batch_that_was_read_before() -> None:
+    operator, one, _ = _shared()
+    less = Limits(requests_per_minute=60)
+    operator.sessions.pools.set_limits("openai", less)
+    operator.sessions.open(REF, spec(limits={"requestsPerMinute": 600.0}), "openai")
+    assert one.pool.shares.limits == less
+
+
+def test_a_pod_that_leaves_a_batch_that_has_ended_frees_its_share() -> None:
+    operator, one, _ = _shared()
+    operator.report()
+    operator.sessions.close(REF.uid)
+    operator.sessions.cache.put_batch(batch_body(status={"phase": "Cancelled"}))
+    assert one.pool.shares.facts(0).pods == 1
+    assert operator.report(leaving=True) is None
+    assert one.pool.shares.facts(0).pods == 0
+
+
+def test_pods_that_end_after_their_batch_free_their_shares_and_are_forgotten() -> None:
+    operator, one, _ = _shared()
+    operator.report()
+    operator.sessions.cache.drop_batch(batch_body())
+    operator.sessions.close(REF.uid)
+    _ended(operator, LastWords(stage=SHARD, progress=_DONE), "pod-a")
+    assert one.pool.shares.facts(0).pods == 0
+    assert operator.sessions._early_words == {}
+
+
+def test_how_endpoints_are_used_is_told_every_few_seconds() -> None:
+    operator, _, _ = _shared()
+    operator.report()
+    for operator.now in (10.0, 12.0, 20.0):
+        operator.sessions.changed()
+    told = [p for p in operator.recorder.series.points() if p.metric is names.ENDPOINT_PODS]
+    assert [(p.attributes, p.value) for p in told] == [(("openai",), 1)]

@@ -15,7 +15,8 @@ from llmbatch_contract.reports import PlanFacts
 from llmbatch_contract.status import ErrorTally, ItemCounts, LLMBatchStatus, Phase, Reason, ShardCounts, TokenCounts
 from llmbatch_contract.usage import Usage
 from llmbatch_operator.observed import Decision, Talk
-from llmbatch_operator.status_of import Pace, duration, has_caught_up, status_of
+from llmbatch_operator.shown import duration
+from llmbatch_operator.status_of import Pace, has_caught_up, status_of
 from operator_tests.operator_builders import (
     NOW,
     PLANNED,

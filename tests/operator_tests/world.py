@@ -13,15 +13,16 @@ from llmbatch_contract.pods import Stage
 from llmbatch_contract.status import LLMBatchStatus, Phase
 from llmbatch_operator.facts import STAGE_LABEL, Body
 from operator_tests.operator_builders import CONFIG_MAP, REF
-from operator_tests.world_cluster import WorldCluster
+from operator_tests.world_cluster import KINDS, LIMIT, WorldCluster
 from operator_tests.world_objects import NAMESPACE, WorldPod, is_finished
 from operator_tests.world_operator import WorldOperator
 from operator_tests.world_pods import Conduct, WorldPods
 from operator_tests.world_store import WorldStore
 from operator_tests.world_told import WorldTold
 
-KINDS = ("batch", "job", "pod")
-_ASKING = (Stage.SHARD, Stage.RUN)
+ENDPOINT = "shared"
+"""Name of the LLMEndpoint, in batches that refer to one."""
+_ASKING = (Stage.CANARY, Stage.SHARD, Stage.RUN)
 _LONGEST_S = 600
 _UNTIL_TOLD_S = 7
 """After an end that the operator has written without hearing the answer, so much may pass until it looks again."""
@@ -38,11 +39,22 @@ class World:
         *,
         is_small: bool = False,
         traceparent: str | None = None,
+        endpoint: Body | None = None,
         **spec: Any,
     ) -> None:
-        """`sizes` are those of the shards; the other keywords are fields of the spec."""
+        """`sizes` are those of the shards; `endpoint` is the spec of an LLMEndpoint that the batch refers to.
+
+        The other keywords are fields of the spec.
+        """
         items: Body = {"items": [{"n": n} for n in range(sum(sizes))]}
-        body = manifest(REF.name, **{"parallelism": 2, "input": items if is_small else CONFIG_MAP, **spec})
+        defaults = {
+            "parallelism": 2,
+            "input": items if is_small else CONFIG_MAP,
+            "limits": {"requestsPerMinute": LIMIT},
+        }
+        body = manifest(REF.name, **defaults | spec)
+        if endpoint is not None:
+            body["spec"]["endpoint"] = {"ref": ENDPOINT}
         body["metadata"] |= {"namespace": NAMESPACE, "uid": REF.uid, "generation": 1, "creationTimestamp": _CREATED}
         if traceparent is not None:
             body["metadata"]["annotations"] = {"traceparent": traceparent}
@@ -50,6 +62,8 @@ class World:
         self.transitions: set[tuple[Phase, Phase]] = set()
         self.store = WorldStore(sizes)
         self.cluster = WorldCluster(body)
+        if endpoint:
+            self.cluster.put_endpoint(ENDPOINT, **endpoint)
         self.cluster.on_status, self.cluster.on_job = self._check_status, self._check_job
         self.operator = WorldOperator(self.cluster)
         self.told = WorldTold(self.operator)
@@ -84,6 +98,7 @@ class World:
         for pod in list(self.cluster.pods.values()):
             self.pods.step(pod)
         self.told.check()
+        self.check_limit()
 
     def seconds(self, most: int) -> None:
         """So many seconds; fewer if the batch has ended."""
@@ -114,6 +129,11 @@ class World:
         assert self.status.phase is Phase.SUSPENDED, self.status
         assert self.alive() == []
 
+    def check_limit(self) -> None:
+        """What pods were granted that may use it is within the limit."""
+        asking = [p for p in self.alive(*_ASKING) if p.phase == "Running"]
+        assert sum(p.grant.requests_per_minute or 0 for p in asking) <= LIMIT, asking
+
     def _check_status(self, old: Body | None, new: Body) -> None:
         """At every write: counts add up and never go backwards, and an end is an end."""
         after = LLMBatchStatus.model_validate(new)
@@ -137,6 +157,8 @@ class World:
     def _check_job(self, body: Body) -> None:
         """At every Job that is made: nobody asks while outputs are written, and nothing comes after the end."""
         assert not self.status.phase.is_final
+        if body["metadata"]["labels"][STAGE_LABEL] == Stage.SHARD.value:
+            assert self.alive(Stage.CANARY) == [], "two pods would have the same shard"
         if body["metadata"]["labels"][STAGE_LABEL] == Stage.FINALIZE.value:
             assert self.alive(*_ASKING) == [], "outputs are written while pods still ask"
 

@@ -4,17 +4,24 @@ As Kubernetes does it, as far as the operator can tell: podFailurePolicy, backof
 podReplacementPolicy Failed, garbage collection of pods whose Job is gone.
 """
 
+import base64
+import gzip
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from llmbatch_contract.pods import Stage
+from llmbatch_contract.pods import CONFIG_NAME, PodConfig, Stage
+from llmbatch_contract.spec import API_VERSION
 from llmbatch_operator.facts import STAGE_LABEL, BatchRef, Body
 from llmbatch_operator.kube import CallError
 from operator_tests.world_objects import WorldPod, copied, finish, is_finished, pod_body
 
+KINDS = ("endpoint", "batch", "job", "pod")
+"""What watches tell of."""
+LIMIT = 600
+"""Requests a minute that an endpoint bears."""
 _START = datetime(2026, 11, 22, tzinfo=UTC)
 Notice = tuple[str, Body]
 
@@ -47,9 +54,12 @@ class WorldCluster:
 
     def __init__(self, batch: Body) -> None:
         self.batch: Body | None = batch
+        self.endpoints: dict[str, Body] = {}
+        self.config: PodConfig | None = None
+        """What the batch's pods are told that start now."""
         self.jobs: dict[str, Body] = {}
         self.pods: dict[str, WorldPod] = {}
-        self.news: dict[str, deque[Notice]] = {kind: deque() for kind in ("batch", "job", "pod")}
+        self.news: dict[str, deque[Notice]] = {kind: deque() for kind in KINDS}
         self.faults: deque[Fault | None] = deque()
         """What happens at the next calls to the API server."""
         self.seconds = 0.0
@@ -87,6 +97,23 @@ class WorldCluster:
             self.batch["spec"] |= fields
             self.batch["metadata"]["generation"] += 1
             self.tell("batch", "MODIFIED", self.batch)
+
+    def put_endpoint(self, name: str, **spec: object) -> None:
+        """Make an LLMEndpoint, or replace its spec."""
+        before = self.endpoints.get(name)
+        generation = 1 if before is None else before["metadata"]["generation"] + 1
+        uid = f"endpoint-{self.next_number()}" if before is None else before["metadata"]["uid"]
+        self.endpoints[name] = {
+            "apiVersion": API_VERSION,
+            "kind": "LLMEndpoint",
+            "metadata": {"name": name, "uid": uid, "generation": generation},
+            "spec": {"limits": {"requestsPerMinute": LIMIT}} | spec,
+        }
+        self.tell("endpoint", "MODIFIED", self.endpoints[name])
+
+    def delete_endpoint(self, name: str) -> None:
+        """It is gone."""
+        self.tell("endpoint", "DELETED", self.endpoints.pop(name))
 
     def delete_pod(self, pod: WorldPod) -> None:
         """It is told to end; one that has not started, or has ended, goes at once."""
@@ -135,11 +162,17 @@ class WorldCluster:
         self.tell("job", "ADDED", job)
         return job
 
-    def patch_job(self, name: str, spec: Body) -> Body | None:
+    def apply_config_map(self, body: Body) -> Body:
+        """Pods that start from now on are told this."""
+        self.config = PodConfig.load(gzip.decompress(base64.b64decode(body["binaryData"][CONFIG_NAME])))
+        return body
+
+    def patch_job(self, name: str, spec: Body, annotations: dict[str, str] | None) -> Body | None:
         """None: it is gone."""
         if (job := self.jobs.get(name)) is None:
             return None
         job["spec"] |= spec
+        job["metadata"]["annotations"] = job["metadata"].get("annotations", {}) | (annotations or {})
         self.tell("job", "MODIFIED", job)
         return job
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from llmbatch_contract.pods import LastWords, Stage
+from llmbatch_contract.reports import Grant
 from llmbatch_operator.facts import CONTAINER, INDEX_LABEL, Body
 
 NAMESPACE = "team-a"
@@ -35,6 +36,16 @@ class WorldPod:
     attempt: int = 0
     is_paused: bool = True
     """Pods send nothing before they have a grant."""
+    grant: Grant = Grant()
+    asks: str = ""
+    """The URL that it was told at its start."""
+
+    @property
+    def key(self) -> str:
+        """Name of the Secret whose key it has; empty for none."""
+        env = self.job["spec"]["template"]["spec"]["containers"][0]["env"]
+        secrets = [v["valueFrom"]["secretKeyRef"] for v in env if "secretKeyRef" in v.get("valueFrom", {})]
+        return next((s["name"] for s in secrets if not s.get("optional")), "")
 
     @property
     def is_over(self) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from llmbatch_contract.reports import Reply, Report
 from llmbatch_operator.coordinator.desk import PodIdentity
+from llmbatch_operator.endpoints.changes import EndpointChanges
+from llmbatch_operator.endpoints.known import Endpoints
 from llmbatch_operator.events import Event
 from llmbatch_operator.facts import BatchRef, Body
 from llmbatch_operator.gather import Gatherer
@@ -43,11 +45,13 @@ class WorldKube(Kube):
 
     async def apply_config_map(self, body: Body) -> None:
         """As Kube's."""
-        self._cluster.call(lambda: body)
+        self._cluster.call(lambda: self._cluster.apply_config_map(body))
 
-    async def patch_job(self, namespace: str, name: str, spec: Body) -> Body | None:
+    async def patch_job(
+        self, namespace: str, name: str, spec: Body, annotations: dict[str, str] | None = None
+    ) -> Body | None:
         """As Kube's."""
-        return self._cluster.call(lambda: self._cluster.patch_job(name, spec))
+        return self._cluster.call(lambda: self._cluster.patch_job(name, spec, annotations))
 
     async def delete_job(self, namespace: str, name: str) -> None:
         """As Kube's."""
@@ -76,6 +80,8 @@ class WorldOperator:
         telemetry = Telemetry(Meters(), Collected(self.spans))
         self.recorder = Recorder(telemetry, lambda: cluster.now().timestamp())
         self.sessions = Sessions(self.wanted.add, cluster.clock, self.recorder)
+        self.endpoints = Endpoints()
+        self.endpoints.on_change = EndpointChanges(self.endpoints, self.sessions, self.wanted.add)
         self.reconciler = Reconciler(
             WorldKube(cluster),
             self.sessions,
@@ -86,12 +92,14 @@ class WorldOperator:
             again=lambda uid, seconds: heapq.heappush(self._later, (cluster.seconds + seconds, uid)),
             on_gone=lambda _uid: None,
             on_ended=lambda _uid: None,
-            gatherer=Gatherer(cluster.clock),
+            gatherer=Gatherer(cluster.clock, self.endpoints),
             clock=cluster.clock,
             now=cluster.now,
         )
         for notices in cluster.news.values():
             notices.clear()
+        for endpoint in cluster.endpoints.values():
+            cluster.tell("endpoint", "ADDED", endpoint)
         if cluster.batch is not None:
             cluster.tell("batch", "ADDED", cluster.batch)
         for job in cluster.jobs.values():
@@ -103,9 +111,9 @@ class WorldOperator:
 
     def hear(self, kind: str, count: int = 1) -> None:
         """Let the watch deliver some of its news."""
-        cache, notices = self.sessions.cache, self._cluster.news[kind]
-        puts = {"batch": cache.put_batch, "job": cache.put_job, "pod": cache.put_pod}
-        drops = {"batch": cache.drop_batch, "job": cache.drop_job, "pod": cache.drop_pod}
+        cache, endpoints, notices = self.sessions.cache, self.endpoints, self._cluster.news[kind]
+        puts = {"endpoint": endpoints.put, "batch": cache.put_batch, "job": cache.put_job, "pod": cache.put_pod}
+        drops = {"endpoint": endpoints.drop, "batch": cache.drop_batch, "job": cache.drop_job, "pod": cache.drop_pod}
         for _ in range(min(count, len(notices))):
             type_, body = notices.popleft()
             (drops if type_ == "DELETED" else puts)[kind](body)
@@ -130,7 +138,7 @@ class WorldOperator:
         """What the coordinator answers a pod."""
         uid = self.sessions.cache.batch_of_pod(pod.uid)
         if uid is None:
-            return Reply(command="pause")  # 403: the pod goes on waiting
+            return Reply(command="pause", grant=report.holds)  # 403: the pod goes on waiting
         return self.sessions.reply(PodIdentity(NAMESPACE, pod.name, "triage", uid), report)
 
     def _wake_the_due(self) -> None:

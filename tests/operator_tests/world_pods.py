@@ -1,7 +1,7 @@
 """What the pods of the simulated cluster do, one step at a time: like `llmbatch-worker`, but for asking a model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmbatch_contract.categories import Category
 from llmbatch_contract.exits import Exit
@@ -42,6 +42,8 @@ class WorldPods:
     store: WorldStore
     conduct: Conduct
     tell: Tell
+    asked: list[tuple[float, str, str]] = field(default_factory=list)
+    """When, which URL, and with which key."""
 
     def step(self, pod: WorldPod) -> None:
         """Let a pod go on a little."""
@@ -51,6 +53,8 @@ class WorldPods:
             return
         if pod.phase == "Pending":
             pod.phase = "Running"
+            assert self.cluster.config is not None
+            pod.asks = self.cluster.config.job.batch.spec.endpoint.url or ""
         elif pod.is_deleting:
             self._leave(pod)
         else:
@@ -71,6 +75,9 @@ class WorldPods:
             case Stage.PLAN:
                 if self._plan(pod):
                     pod.end(0, LastWords(stage=pod.stage, plan=self.store.plan))
+            case Stage.CANARY:
+                if self._ask_first(pod):
+                    pod.end(0, LastWords(stage=pod.stage, plan=self.store.plan, canary=self.store.canary))
             case Stage.SHARD:
                 if self._ask(pod, pod.index):
                     pod.end(0, self._words(pod))
@@ -95,6 +102,15 @@ class WorldPods:
     def _open_shards(self) -> list[int]:
         return [n for n, shard in enumerate(self.store.shards) if shard.left]
 
+    def _ask_first(self, pod: WorldPod) -> bool:
+        """True when as many items have a record as the canary wants."""
+        assert self.cluster.config is not None
+        canary, numbers = self.cluster.config.job.batch.spec.canary, self._open_shards()
+        if canary is None or self.store.canary.items >= canary.items or not numbers:
+            return True
+        self._ask(pod, max(numbers, key=lambda n: self.store.shards[n].left))
+        return False
+
     def _ask(self, pod: WorldPod, number: int) -> bool:
         """True when every item of the shard has a record."""
         shard = self.store.shards[number]
@@ -102,7 +118,7 @@ class WorldPods:
             shard.attempts += 1
             pod.attempt = shard.attempts
         if not pod.is_paused:
-            self._answer(number)
+            self._answer(pod, number)
         stop = POISON if self._is_poisoned() and shard.left else None
         in_flight = 0 if pod.is_paused else min(_AT_ONCE, shard.left)
         reply = self.tell(pod, self._report(pod, number, in_flight, stop))
@@ -111,11 +127,14 @@ class WorldPods:
         elif shard.left and (stop is not None or reply.command is Command.STOP):
             pod.end(Exit.STOPPED, self._words(pod, stop or TOLD_TO_STOP))
         elif shard.left:
-            pod.is_paused = reply.command is not Command.RUN
+            pod.is_paused, pod.grant = reply.command is not Command.RUN, reply.grant
         return not pod.is_over and not shard.left
 
-    def _answer(self, number: int) -> None:
+    def _answer(self, pod: WorldPod, number: int) -> None:
         shard = self.store.shards[number]
+        assert pod.asks, "a pod that asks was told whom"
+        if shard.left:
+            self.asked.append((self.cluster.seconds, pod.asks, pod.key))
         for _ in range(min(_AT_ONCE, shard.left)):
             if self._is_poisoned():
                 return
@@ -138,7 +157,7 @@ class WorldPods:
     def _leave(self, pod: WorldPod) -> None:
         """After SIGTERM: what is in flight ends, and is written down."""
         if pod.stage is Stage.SHARD and not pod.is_paused:
-            self._answer(pod.index)
+            self._answer(pod, pod.index)
         if pod.stage is Stage.SHARD and self.store.shards:
             self.tell(pod, self._report(pod, pod.index, 0, None, is_leaving=True))
         pod.end(Exit.INTERRUPTED, self._words(pod))
@@ -151,6 +170,7 @@ class WorldPods:
             plan=self.store.plan,
             shards=[self._progress(pod, number)],
             in_flight=in_flight,
+            holds=pod.grant,
             stop=stop,
             leaving=is_leaving,
         )

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from llmbatch_contract.categories import Category
-from llmbatch_contract.pods import ErrorCount, FinalCounts
+from llmbatch_contract.pods import CanaryCounts, ErrorCount, FinalCounts
 from llmbatch_contract.progress import ShardProgress
 from llmbatch_contract.reports import PlanFacts, StopReason
 from llmbatch_contract.usage import Usage
@@ -72,6 +72,15 @@ class WorldStore:
     def failed(self) -> int:
         """Items that are given up."""
         return sum(shard.failed for shard in self.shards)
+
+    @property
+    def canary(self) -> CanaryCounts:
+        """What its pod says, if nobody else has asked anything yet."""
+        answered = self.succeeded + self.failed
+        usage = Usage(self.succeeded, self.succeeded)
+        return CanaryCounts(
+            succeeded=self.succeeded, failed=self.failed, attempts=answered, usage=usage, items_per_minute=60
+        )
 
     def finalize(self, stop: StopReason | None) -> FinalCounts | None:
         """Write the outputs, or find them written; None if items lack a record and nothing says why."""

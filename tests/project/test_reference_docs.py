@@ -14,6 +14,7 @@ from builders import batch
 from llmbatch_contract.categories import Category
 from llmbatch_contract.exits import Exit
 from llmbatch_contract.job import Job
+from llmbatch_contract.llmendpoint import LLMEndpoint, LLMEndpointStatus
 from llmbatch_contract.plan import Plan, PlannedInput
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.spec import InputFormat, LLMBatch
@@ -35,8 +36,10 @@ def _fields(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, str |
     """Path and description of every field of the manifest, by another way than the generator's."""
     for name, field in model.model_fields.items():
         yield f"{path}{field.alias or name}", field.description
+        words = str(field.annotation)
+        each = "[]" if "list[" in words else ".*" if "dict[" in words else ""
         for inner in _models_in(field.annotation):
-            yield from _fields(inner, f"{path}{field.alias or name}{'[]' if 'list[' in str(field.annotation) else ''}.")
+            yield from _fields(inner, f"{path}{field.alias or name}{each}.")
 
 
 def test_the_page_is_what_the_generator_writes() -> None:
@@ -45,7 +48,17 @@ def test_the_page_is_what_the_generator_writes() -> None:
     assert written == _PAGE, "run `make docs`"
 
 
-@pytest.mark.parametrize(("path", "description"), [pytest.param(*field, id=field[0]) for field in _fields(LLMBatch)])
+@pytest.mark.parametrize(
+    ("path", "description"),
+    [
+        pytest.param(*field, id=field[0])
+        for field in (
+            *_fields(LLMBatch),
+            *_fields(LLMEndpoint, "llmendpoint."),
+            *_fields(LLMEndpointStatus, "llmendpoint.status."),
+        )
+    ],
+)
 def test_every_field_has_a_description_and_a_row(path: str, description: str | None) -> None:
     assert description
     assert f"| `{path}` |" in _PAGE

@@ -8,6 +8,8 @@ from functools import partial
 import pytest
 
 from llmbatch_telemetry import names
+from llmbatch_telemetry.exporting.health import Health
+from llmbatch_telemetry.settings import Protocol, Signal
 from otlp_receiver import Behaviour, OtlpReceiver
 from telemetry.telemetry_builders import closed_port, span, telemetry
 
@@ -60,7 +62,7 @@ def test_the_reason_of_a_failure_has_no_secrets(more: dict[str, str], caplog: py
         started.span(span())
         started.flush(5)
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("llmbatch")]
-    assert "[secret]" in lines[0]
+    assert "[secret]" in next(line for line in lines if place in line)
     assert not any("secret-value" in line for line in lines)
 
 
@@ -96,6 +98,28 @@ def test_a_collector_that_comes_back_gets_what_comes_then() -> None:
             receiver.wait_until("the second span", lambda: receiver.spans)
         assert [came.span_id[-1] for came in receiver.spans] == ["2"]
         assert receiver.total("llmbatch.telemetry.dropped") == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_collector_that_is_busy_is_asked_again(protocol: str) -> None:
+    more = {"OTEL_METRICS_EXPORTER": "none"}
+    with OtlpReceiver(behaviour=Behaviour.ERROR, status=503) as receiver:
+        with telemetry(receiver.environment(protocol, **more)) as started:
+            started.span(span())
+            threading.Timer(0.2, setattr, (receiver, "behaviour", Behaviour.TAKE)).start()
+            started.flush(10)
+            receiver.wait_until("the span", lambda: receiver.spans)
+        assert len(receiver.spans) == 1
+
+
+def test_a_collector_that_has_moved_takes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        OtlpReceiver(behaviour=Behaviour.ERROR, status=301) as receiver,
+        telemetry(receiver.environment(OTEL_METRICS_EXPORTER="none")) as started,
+    ):
+        started.span(span())
+    assert "301" in caplog.text
+    assert "telemetry: 1 spans were lost" in caplog.text
 
 
 def test_a_full_queue_drops_and_counts() -> None:
@@ -152,6 +176,14 @@ def test_one_line_when_it_begins_to_fail_and_one_when_it_works_again(
     assert ("500" in lines[0]) or ("INTERNAL" in lines[0])
     assert "taken again" in lines[1]
     assert lines[2] == "telemetry: 5 spans were lost"
+
+
+def test_a_long_reason_ends_with_a_whole_word(caplog: pytest.LogCaptureFixture) -> None:
+    health = Health("spans", Signal("http://collector", Protocol.HTTP))
+    health.failed("retrying in a while " * 100)
+    reason = caplog.messages[0].partition("http://collector: ")[2]
+    assert reason.endswith((" retrying …", " in …", " a …", " while …"))
+    assert 290 < len(reason) <= 302
 
 
 def test_no_thread_is_left(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import pytest
 from llmbatch_operator.coordinator.certificates import make_authority, make_server_certificate
 from llmbatch_telemetry import names
 from llmbatch_telemetry.spans import Link, SpanEvent
+from llmbatch_telemetry.starting import start_telemetry
 from otlp_receiver import Behaviour, OtlpReceiver
 from telemetry.telemetry_builders import ROOT, TRACE, span, telemetry
 
@@ -40,6 +41,19 @@ def test_a_span_arrives_as_it_was(protocol: str) -> None:
     assert came.scope[0] == "llmbatch"
     assert came.resource["service.name"] == "llmbatch-worker"
     assert came.resource["k8s.pod.name"] == "pod-1"
+
+
+def test_what_is_for_spans_alone_makes_no_other_series() -> None:
+    with OtlpReceiver() as receiver:
+        environment = receiver.environment(OTEL_RESOURCE_ATTRIBUTES="team=search")
+        pod = {"k8s.pod.name": "operator-1"}
+        started = start_telemetry("llmbatch-operator", {}, for_spans=pod, environment=environment)
+        started.span(span())
+        started.meters.add(names.WORKER_ITEMS, 1, "succeeded", "")
+        started.close(5)
+        assert receiver.spans[0].resource.items() >= {**pod, "team": "search"}.items()
+        assert "k8s.pod.name" not in receiver.points[0].resource
+        assert receiver.points[0].resource["team"] == "search"
 
 
 def test_a_span_without_parent_and_error_has_none() -> None:

@@ -50,6 +50,11 @@ def test_the_server_is_host_and_port(url: str, host: str, port: int) -> None:
     assert (server_of(url).host, server_of(url).port) == (host, port)
 
 
+def test_a_provider_that_is_named_is_believed() -> None:
+    spec = batch(endpoint={"provider": "my-gateway"}).spec
+    assert Calls(spec, InputFormat.JSONL).server.provider == "my-gateway"
+
+
 @pytest.mark.parametrize(
     ("url", "plain"),
     [

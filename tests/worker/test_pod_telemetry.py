@@ -304,3 +304,14 @@ def test_the_collectors_certificate_comes_with_the_configuration(bench: PodBench
     assert telling._with_certificate({"A": "b"}, None) == {"A": "b"}
     named = {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/of/the/batch.pem"}
     assert telling._with_certificate(named, config.telemetry_ca) == named
+
+
+async def test_the_shards_that_a_canary_leaves_unfinished_are_no_errors(
+    bench: PodBench, receiver: OtlpReceiver
+) -> None:
+    bench.planned(items=texts(30), shardSize=10, canary={"items": 3})
+    ended = await bench.run("canary", pod="pod-c")
+    assert ended.code == 0, str(ended)
+    spans = receiver.spans_named("shard")
+    assert sorted(span.attributes["llmbatch.shard"] for span in spans) == [0, 1, 2]
+    assert [(span.error, span.attributes["llmbatch.attempts"]) for span in spans] == [(None, 1)] * 3

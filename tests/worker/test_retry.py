@@ -18,6 +18,7 @@ def _after(
     *,
     attempts: int = 1,
     blameless: int = 0,
+    excused: int = 0,
     policy: Retry | None = None,
     stop_on: tuple[Category, ...] = STOPS_BY_DEFAULT,
     retry_after_s: float | None = None,
@@ -27,6 +28,7 @@ def _after(
         category,
         attempts=attempts,
         blameless=blameless,
+        excused=excused,
         policy=policy or Retry(),
         stop_on=stop_on,
         retry_after_s=retry_after_s,
@@ -109,3 +111,9 @@ def test_no_wait_is_negative_or_longer_than_asked_for(
     )
     if isinstance(step, Again):
         assert 0 < step.after_s <= max(longest, asked or 0)
+
+
+@pytest.mark.parametrize("excused", [1, 100, 10_000])
+def test_what_failed_in_an_outage_counts_for_nothing(excused: int) -> None:
+    assert isinstance(_after(Category.CONNECTION, attempts=excused + 4, excused=excused), Again)
+    assert _after(Category.CONNECTION, attempts=excused + 5, excused=excused) == GiveUp()

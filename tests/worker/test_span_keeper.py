@@ -22,7 +22,7 @@ from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.apis import Answer
 from llmbatch_worker.asking import Asker
 from llmbatch_worker.classify import Failure, Success
-from llmbatch_worker.events import AttemptEnded, ItemDone, ShardDone, ShardOpened
+from llmbatch_worker.events import AttemptEnded, EventStream, ItemDone, ShardDone, ShardOpened
 from llmbatch_worker.observing.calls import Calls
 from llmbatch_worker.observing.measuring import Measuring
 from llmbatch_worker.observing.observer import Observer
@@ -77,10 +77,11 @@ class _World:
             Telemetry(self.meters, self.exporting), plan, stages_of(plan, manifest.metadata, "pod-0"), self.calls,
             budget, lambda _item: {}, lambda: self.now,
         )  # fmt: skip
-        self.measuring = Measuring(self.meters, self.calls, lambda: self.now)
+        measuring = Measuring(self.meters, self.calls, lambda: self.now)
+        self.emit = EventStream(self.keeper.heard, measuring.heard)
 
     def open(self, shard: int = 0, items: int = 1000) -> None:
-        self.keeper(ShardOpened(ShardProgress(shard=shard, attempt=2, items=items)))
+        self.emit(ShardOpened(ShardProgress(shard=shard, attempt=2, items=items)))
 
     def attempt(self, work: Work, verdict: Success | Failure, took_s: float = 0.1, **more: Any) -> None:
         work.attempts += 1
@@ -88,16 +89,14 @@ class _World:
         work.first_attempt_at = work.first_attempt_at or self.now
         work.usage += verdict.answer.usage if verdict.answer is not None else Usage()
         self.now += took_s
-        for listen in (self.keeper, self.measuring):
-            listen(AttemptEnded(work, verdict, **more))
+        self.emit(AttemptEnded(work, verdict, **more))
 
     def done(self, work: Work, error: str | None = None) -> None:
         record: Any = {"id": work.item_id}
         if error is not None:
             record["error"] = {"category": error}
         done: Record = record
-        for listen in (self.keeper, self.measuring):
-            listen(ItemDone(work.shard, done, work))
+        self.emit(ItemDone(work.shard, done, work))
 
     def answer(self, number: int, took_s: float = 0.1, shard: int = 0) -> None:
         work = Work(shard, number, f"id-{number}", {})
@@ -120,7 +119,7 @@ def test_the_slowest_are_kept_at_the_end_of_their_shard() -> None:
         world.answer(number, 5.0 if number in (123, 777) else 0.1)
     assert len(world.kept("sampled")) == 20
     assert world.kept("slow") == []
-    world.keeper(ShardDone(0, 2))
+    world.emit(ShardDone(0, 2))
     assert world.kept("slow") == [123, 777]
     assert not world.keeper._open
 
@@ -148,7 +147,7 @@ def test_what_is_held_of_a_slow_item_is_not_the_item() -> None:
     del prompt, work
     world.answer(6)
     assert held() is None
-    world.keeper(ShardDone(0, 2))
+    world.emit(ShardDone(0, 2))
     assert world.kept("slow") == [5]
 
 
@@ -253,7 +252,7 @@ def test_series_of_a_large_batch_are_few_and_name_no_items() -> None:
             if number % 3:
                 world.attempt(work, SUCCESS)
             world.done(work, None if number % 3 else failure.category.value)
-        world.keeper(ShardDone(shard, 2))
+        world.emit(ShardDone(shard, 2))
     points = world.meters.collect()
     assert len(points) <= 300
     assert "id-" not in repr([point.attributes for point in points])
@@ -266,10 +265,10 @@ def test_a_fault_in_telemetry_costs_nothing_but_telemetry(caplog: pytest.LogCapt
     plan = _plan(10, 1)
     asker = Asker(job.batch.spec, InputFormat.JSONL)
     observer = Observer(job, plan, asker, Telemetry(Meters(), _Exploding()), "pod-0")
-    for listen in observer.listeners:
-        listen(ShardOpened(ShardProgress(shard=0, attempt=1, items=10)))
-        for number in range(3):
-            letter: Any = {"id": "a", "error": {"category": "unknown"}}
-            listen(ItemDone(0, letter, Work(0, number, "a", {})))
+    emit = EventStream(*observer.listeners)
+    emit(ShardOpened(ShardProgress(shard=0, attempt=1, items=10)))
+    for number in range(3):
+        letter: Any = {"id": "a", "error": {"category": "unknown"}}
+        emit(ItemDone(0, letter, Work(0, number, "a", {})))
     observer._leave("interrupted")
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]

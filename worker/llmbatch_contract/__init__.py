@@ -4,7 +4,7 @@
     job.py         one planned batch, as a worker is given it   plan.py        shards: byte ranges of the input
     records.py     lines of results and errors                  categories.py  why an item failed; the rule for each
     usage.py       tokens and what they cost                    latency.py     mergeable percentiles
-    reports.py     what a worker tells, what it is told         shares.py      who may send how much (pure)
+    reports.py     what a worker tells, what it is told         sharing/       who may send how much (pure)
     progress.py    counts of a batch, merged from reports       exits.py       exit codes
     pace.py        how fast, and how long still                 status.py      where a batch stands on a cluster
     layout.py      names of objects in the store                errors.py      every error a user can meet

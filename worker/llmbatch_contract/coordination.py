@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 
 from llmbatch_contract.categories import Category
 from llmbatch_contract.progress import BatchProgress, Totals
-from llmbatch_contract.reports import Command, Demand, Grant, Reply, Report, StopReason
-from llmbatch_contract.shares import UNBOUNDED, Ledger
-from llmbatch_contract.spec import FailurePolicy, Limits
+from llmbatch_contract.reports import Command, Reply, Report, Spent, StopReason
+from llmbatch_contract.sharing import BudgetAccount, EndpointShares, Member
+from llmbatch_contract.spec import Budget, FailurePolicy
+from llmbatch_contract.usage import Pricing
+
+_COUNT_EVERY_S = 1.0
+_URGENT_S = 0.3
 
 
 def failures_exceed_policy(policy: FailurePolicy, totals: Totals) -> StopReason | None:
@@ -36,69 +40,94 @@ def _are_too_many(failed: int, answered: int, policy: FailurePolicy) -> bool:
 
 @dataclass
 class _Worker:
-    demand: Demand = Demand()
-    grant: Grant = Grant()
     in_flight: int = 0
     waiting: dict[Category, int] = field(default_factory=dict)
-    largest_tokens: float = 0
 
 
-@dataclass
 class Coordinator:
-    """Keeps the batch's counts, shares its limits among workers, and says when to stop."""
+    """Keeps the batch's counts and budget, hands on its shares of the endpoint, and says when to stop."""
 
-    limits: Limits
-    policy: FailurePolicy
-    progress: BatchProgress
-    stop: StopReason | None = None
-    paused: bool = False
-    report_every_s: float = 1.0
-    answered_before: int = 0
-    """Items known to be answered from before a restart: a share of failures counts once as many are heard of again."""
-    _workers: dict[str, _Worker] = field(default_factory=dict)
-    _backoff_until: float = float("-inf")
-    _ledgers: dict[str, Ledger] = field(default_factory=dict)
+    def __init__(
+        self,
+        policy: FailurePolicy,
+        progress: BatchProgress,
+        shares: EndpointShares,
+        *,
+        namespace: str = "",
+        batch: str = "",
+        weight: float = 100.0,
+        budget: Budget | None = None,
+        pricing: Pricing | None = None,
+        report_every_s: float = 1.0,
+        answered_before: int = 0,
+        spent_before: Spent | None = None,
+    ) -> None:
+        """`batch` is its uid; `weight` holds among the batches of its namespace.
 
-    def __post_init__(self) -> None:
-        self.set_limits(self.limits)
-
-    def set_limits(self, limits: Limits) -> None:
-        """Other limits hold from now on; workers learn of it with their next reports."""
-        self.limits = limits
-        for name in _DIMENSIONS:
-            limit = getattr(limits, name)
-            if limit is None:
-                self._ledgers.pop(name, None)
-            elif name in self._ledgers:
-                self._ledgers[name].limit = limit
-            else:
-                self._ledgers[name] = Ledger(limit)
+        `answered_before`, `spent_before`: what is known of the time before a restart. A share of failures counts once
+        as many items are heard of again.
+        """
+        self.policy, self.progress, self.shares = policy, progress, shares
+        self.namespace, self.batch, self.weight = namespace, batch, weight
+        self.report_every_s = report_every_s
+        self.answered_before = answered_before
+        self.stop: StopReason | None = None
+        self.paused = False
+        self._account = BudgetAccount(budget, pricing, spent_before or Spent())
+        self._counted_at = float("-inf")
+        self._workers: dict[str, _Worker] = {}
 
     def reply(self, report: Report, now: float) -> Reply:
         """Take in a report, at `now` seconds of a monotonic clock, and say what its sender shall do."""
         for shard in report.shards:
             self.progress.merge(shard)
-        self._backoff_until = max(self._backoff_until, now + report.backoff_seconds)
         self.stop = self.stop or report.stop or self._too_many_failures()
+        self._count_written(now)
+        share = self.shares.heard(Member(self.namespace, self.batch, report.worker, self.weight), report, now)
+        allowance = self._account.heard(report)
         if report.leaving:
-            self.lost(report.worker)
+            self._workers.pop(report.worker, None)
+            self._account.left(report.worker, has_said_all=True)
             return Reply(command=self._command())
         worker = self._workers.setdefault(report.worker, _Worker())
-        worker.demand, worker.in_flight, worker.waiting = report.demand, report.in_flight, report.waiting
-        worker.largest_tokens = report.largest_tokens
-        worker.grant = self._next_grant(report.worker, worker.grant, report.holds)
+        worker.in_flight, worker.waiting = report.in_flight, report.waiting
         return Reply(
             command=self._command(),
-            grant=worker.grant,
-            backoff_seconds=self.backoff_s(now),
-            next_report_seconds=self.report_every_s,
+            grant=share.grant.model_copy(update={"budget": allowance}),
+            backoff_seconds=share.backoff_s,
+            outage=share.outage,
+            next_report_seconds=min(self.report_every_s, _URGENT_S) if share.is_urgent else self.report_every_s,
         )
 
-    def lost(self, worker: str) -> None:
-        """A worker has gone for certain: its shares are free."""
+    def lost(self, worker: str, now: float) -> None:
+        """A worker has ended for certain: its share is free at once."""
         self._workers.pop(worker, None)
-        for ledger in self._ledgers.values():
-            ledger.leave(worker)
+        self.shares.left(self.batch, worker, now)
+        self._account.left(worker, has_said_all=False)
+
+    def vanished(self, worker: str, now: float) -> None:
+        """Nobody knows whether a worker still runs: its share is free when its lease is over."""
+        self._workers.pop(worker, None)
+        self.shares.vanished(self.batch, worker, now)
+        self._account.left(worker, has_said_all=False)
+
+    @property
+    def budget(self) -> Budget | None:
+        """May be changed at any time."""
+        return self._account.budget
+
+    @budget.setter
+    def budget(self, budget: Budget | None) -> None:
+        self._account.budget = budget
+
+    @property
+    def pricing(self) -> Pricing | None:
+        """May be changed at any time; what is spent already stays."""
+        return self._account.pricing
+
+    @pricing.setter
+    def pricing(self, pricing: Pricing | None) -> None:
+        self._account.pricing = pricing
 
     @property
     def in_flight(self) -> int:
@@ -119,9 +148,21 @@ class Coordinator:
                 counts[category] = counts.get(category, 0) + count
         return counts
 
-    def backoff_s(self, now: float) -> float:
-        """How long the endpoint asked everybody to wait, from `now`."""
-        return max(0.0, self._backoff_until - now)
+    @property
+    def spent(self) -> Spent:
+        """By all workers, requests in flight included."""
+        return self._account.spent
+
+    @property
+    def budget_is_spent(self) -> bool:
+        """Nothing more can be asked until the budget is raised."""
+        return self._account.is_spent
+
+    def _count_written(self, now: float) -> None:
+        """Sums over all shards are dear: not with every report."""
+        if self.budget is not None and not self._counted_at <= now < self._counted_at + _COUNT_EVERY_S:
+            self._counted_at = now
+            self._account.written(self.progress.totals().usage)
 
     def _too_many_failures(self) -> StopReason | None:
         """Sums over all shards are dear, and this is asked with every report: so only when they are needed."""
@@ -135,33 +176,3 @@ class Coordinator:
         if self.stop is not None:
             return Command.STOP
         return Command.PAUSE if self.paused else Command.RUN
-
-    def _next_grant(self, name: str, last: Grant, holds: int) -> Grant:
-        number = last.number + 1
-        amounts = {d: self._share(d, name, number, holds) for d in self._ledgers}
-        if all(getattr(last, d) == amounts.get(d) for d in _DIMENSIONS) and last.number:
-            return last
-        return Grant.model_validate({"number": number, **amounts})
-
-    def _those_with_room(self, limit: float, demands: dict[str, float]) -> dict[str, float]:
-        """As many workers as can each send the largest request twice a minute; a smaller share would be exceeded."""
-        largest = max((w.largest_tokens for w in self._workers.values()), default=0.0)
-        most = max(1, int(limit / (2 * largest))) if largest else len(demands)
-        asking = sorted(name for name, demand in demands.items() if demand > 0)
-        return {name: demands[name] for name in asking[:most]}
-
-    def _share(self, dimension: str, name: str, number: int, holds: int) -> float:
-        demands = {n: _demand(w.demand, dimension) for n, w in self._workers.items()}
-        if dimension in _TOKENS:
-            demands = self._those_with_room(self._ledgers[dimension].limit, demands)
-        in_use = self._workers[name].in_flight if dimension == "concurrency" else 0
-        return self._ledgers[dimension].grant(name, number, holds, demands, in_use)
-
-
-_TOKENS = ("tokens_per_minute", "input_tokens_per_minute")
-_DIMENSIONS = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "concurrency")
-
-
-def _demand(demand: Demand, dimension: str) -> float:
-    amount = getattr(demand, dimension)
-    return UNBOUNDED if amount is None else float(amount)

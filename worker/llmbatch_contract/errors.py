@@ -50,12 +50,17 @@ class Problem:
 
 
 class ManifestError(InvalidError):
-    """The manifest is not a valid LLMBatch."""
+    """The manifest is not a valid LLMBatch or LLMEndpoint."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         self.source = source
         self.problems = problems
         super().__init__("\n".join(_one_line(source, p) for p in problems))
+
+    @property
+    def sentences(self) -> str:
+        """All problems on one line, for a condition of a resource on a cluster."""
+        return "; ".join(f"{p.path}: {p.message}" if p.path else p.message for p in self.problems)
 
 
 def _one_line(source: str, problem: Problem) -> str:

@@ -46,6 +46,8 @@ class Stage(StrEnum):
     """What a pod is started for: the first argument of `llmbatch-worker`."""
 
     PLAN = "plan"
+    CANARY = "canary"
+    """The first items of some shards, before all others."""
     SHARD = "shard"
     """One shard, number JOB_COMPLETION_INDEX."""
     FINALIZE = "finalize"
@@ -67,6 +69,24 @@ class PodConfig(Model):
     """Certificate of the authority that signs the coordinator's, PEM."""
     telemetry_ca: str | None = None
     """Certificate of the authority that signs the collector's, PEM, where it is not one that everybody knows."""
+
+
+class CanaryCounts(Model):
+    """What became of the items of the canary, those of earlier pods included."""
+
+    succeeded: int = 0
+    failed: int = 0
+    attempts: int = 0
+    usage: Usage = Usage()
+    latency_ms: float | None = None
+    """Half of the answers took less."""
+    items_per_minute: float | None = None
+    """Speed of the pod that says so; None if it has asked nothing."""
+
+    @property
+    def items(self) -> int:
+        """Items that were asked."""
+        return self.succeeded + self.failed
 
 
 class ErrorCount(Model):
@@ -109,6 +129,8 @@ class LastWords(Model):
     stage: Stage
     plan: PlanFacts | None = None
     progress: ShardProgress | None = None
+    canary: CanaryCounts | None = None
+    """The canary is over."""
     final: FinalCounts | None = None
     stop: StopReason | None = None
     """The worker stopped because the batch has to."""

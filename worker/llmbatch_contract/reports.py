@@ -12,6 +12,20 @@ from llmbatch_contract.categories import Category
 from llmbatch_contract.model import Model
 from llmbatch_contract.progress import ShardProgress
 
+LEASE_S = 300.0
+"""A worker that has no reply for so long sends nothing more, until it has one; then its share is free for others.
+
+Counted by the worker from when it sent the report that was answered last, on a clock that goes on while it is stopped.
+"""
+
+
+class Allowance(Model):
+    """What a worker may spend of a budget, counted from its start. None: no limit."""
+
+    tokens: float | None = None
+    cost: float | None = None
+    """In the currency of the batch's prices."""
+
 
 class Grant(Model):
     """What a worker may use. None: no limit."""
@@ -22,6 +36,12 @@ class Grant(Model):
     tokens_per_minute: float | None = None
     input_tokens_per_minute: float | None = None
     concurrency: int | None = None
+    budget: Allowance = Allowance()
+
+    def lapsed(self) -> "Grant":
+        """What is left of it when the lease is over: its number, and the budget, which does not lapse."""
+        names = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "concurrency")
+        return self.model_copy(update={name: 0 for name in names if getattr(self, name) is not None})
 
 
 class Demand(Model):
@@ -31,6 +51,69 @@ class Demand(Model):
     tokens_per_minute: float | None = None
     input_tokens_per_minute: float | None = None
     concurrency: int | None = None
+
+
+class Used(Model):
+    """What a worker has used of each limit in the last ten seconds or so, per minute; and what it has in flight."""
+
+    requests_per_minute: float = 0
+    tokens_per_minute: float = 0
+    input_tokens_per_minute: float = 0
+    concurrency: int = 0
+
+
+class Spent(Model):
+    """What a worker's answers have used since it began, whatever became of the items."""
+
+    tokens: int = 0
+    cost: float = 0
+    """In the currency of the batch's prices; 0 without prices."""
+    in_flight_tokens: float = 0
+    """Of requests in flight, by estimate."""
+    in_flight_cost: float = 0
+
+
+class PushBackKind(StrEnum):
+    """How an endpoint says that it is asked too much."""
+
+    RATE_LIMITED = "rate_limited"
+    """429: too many requests or tokens a minute."""
+    OVERLOADED = "overloaded"
+    """503, 529 or no answer in time: too many at once."""
+    SLOW = "slow"
+    """Answers take much longer than they used to."""
+
+
+class PushBack(Model):
+    """Push-backs of one kind since the last report that was answered."""
+
+    kind: PushBackKind
+    count: int
+    sent_ago_s: float
+    """How long before this report the youngest of these requests was sent: one sent before everybody slowed down says
+    nothing new."""
+    message: str = ""
+    """What the endpoint said."""
+
+
+class Trouble(Model):
+    """The endpoint answers nothing: requests fail by the connection, or by 5xx, and none has succeeded since."""
+
+    category: Category
+    message: str
+    failures: int
+    """In a row."""
+    for_s: float
+    """Since the first of them."""
+
+
+class Outage(Model):
+    """The endpoint is down, as far as anybody knows: nobody asks but one, who probes."""
+
+    probe: bool = False
+    """This worker may send one request at a time."""
+    probe_after_s: float = 0
+    """How long it waits before each."""
 
 
 class StopReason(Model):
@@ -63,10 +146,19 @@ class Report(Model):
     waiting: dict[Category, int] = Field(default_factory=dict)
     """Items that wait to be asked again, by the failure that they wait after."""
     largest_tokens: float = 0
-    """Tokens of the largest request so far, by estimate."""
-    holds: int = 0
-    """Number of the grant in use; 0 before the first."""
+    """Tokens of the largest request of the last minute or that waits, by estimate: no larger one is sent untold."""
+    holds: Grant = Grant()
+    """The grant in use, whole: a coordinator that has just started learns from it what is out. Number 0: none yet.
+
+    A worker whose lease is over says `holds.lapsed()`: its share may be somebody else's by now.
+    """
     demand: Demand = Demand()
+    used: Used = Used()
+    spent: Spent = Spent()
+    waits_for_budget: bool = False
+    """The next request is larger than what is left of the allowance."""
+    push_backs: list[PushBack] = Field(default_factory=list)
+    trouble: Trouble | None = None
     backoff_seconds: float = 0
     """How long the endpoint asked everybody to wait, as seen by this worker."""
     stop: StopReason | None = None
@@ -92,4 +184,5 @@ class Reply(Model):
     grant: Grant = Grant()
     backoff_seconds: float = 0
     """Send nothing for so long: another worker was told to wait."""
+    outage: Outage | None = None
     next_report_seconds: float = 1.0

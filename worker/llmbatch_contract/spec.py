@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 from llmbatch_contract.categories import STOPS_BY_DEFAULT, Category
 from llmbatch_contract.cel import immutable, rule, rules
 from llmbatch_contract.endpoint import Endpoint, Limits, SecretKey
+from llmbatch_contract.holding import Alerts, Approval, Budget, Canary, Occasion, Webhook, Window
 from llmbatch_contract.input import ConfigMapKey, DeadLettersOf, Input, InputFormat
 from llmbatch_contract.model import SpecModel
 from llmbatch_contract.pod_template import EnvVar, Resources, Worker
@@ -22,7 +23,11 @@ from llmbatch_contract.request import Api, Message, Request
 __all__ = [
     "API_VERSION",
     "KIND",
+    "Alerts",
     "Api",
+    "Approval",
+    "Budget",
+    "Canary",
     "ConfigMapKey",
     "DeadLettersOf",
     "Endpoint",
@@ -35,6 +40,7 @@ __all__ = [
     "Limits",
     "Message",
     "Metadata",
+    "Occasion",
     "Output",
     "OutputFormat",
     "Request",
@@ -42,6 +48,8 @@ __all__ = [
     "Retry",
     "SecretKey",
     "Telemetry",
+    "Webhook",
+    "Window",
     "Worker",
 ]
 
@@ -57,6 +65,7 @@ _BUILT_IN_STORE = "uri: leave it out: results go to the built-in store"
 _REQUEST_TOO_MANY = "request: an input of format openai holds whole requests; remove it"
 _NO_REQUEST = "request: is required, unless input.format is openai"
 _NO_MODEL = "model: is required, as in gpt-4.1-mini"
+_NO_PRICES = "budget.maxCost: needs prices: give endpoint.pricing, or an LLMEndpoint with pricing"
 
 
 class OutputFormat(StrEnum):
@@ -170,6 +179,11 @@ class LLMBatchSpec(SpecModel):
             rule(_REQUEST_TOO_MANY, "!has(self.request) || self.input.format != 'openai'"),
             rule(_NO_REQUEST, "has(self.request) || self.input.format in ['openai', 'auto']"),
             rule(_NO_MODEL, "!has(self.request) || has(self.model)"),
+            rule(
+                _NO_PRICES,
+                "!has(self.budget) || !has(self.budget.maxCost) || has(self.endpoint.ref) "
+                "|| has(self.endpoint.pricing)",
+            ),
             immutable("input", required=True),
             *(immutable(field) for field in ("model", "request", "shardSize", "output", "worker")),
         )
@@ -217,6 +231,28 @@ class LLMBatchSpec(SpecModel):
         ge=0,
         description="The batch and its results are deleted so long after its end, on a cluster. Unset: never.",
     )
+    priority: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description=(
+            "Weight among the batches of a namespace that share an endpoint: one of 200 gets twice the share of one "
+            "of 100. May be changed while the batch runs."
+        ),
+    )
+    budget: Budget | None = Field(
+        default=None, description="What the batch may spend. At the limit it is held, until the budget is raised."
+    )
+    canary: Canary | None = Field(
+        default=None, description="Ask a few items first, on a cluster; go on if few enough of them fail."
+    )
+    window: Window | None = Field(
+        default=None, description="Hours of the day in which the batch runs, on a cluster. Unset: at any time."
+    )
+    alerts: Alerts = Field(default_factory=Alerts, description="When to raise an alarm about the batch, on a cluster.")
+    notify: list[Webhook] = Field(
+        default_factory=list, max_length=10, description="Addresses that are told how the batch goes, on a cluster."
+    )
     suspend: bool = Field(
         default=False,
         description="Hold the batch, on a cluster: its pods end, what is answered is kept. `false` lets it go on.",
@@ -240,6 +276,13 @@ class LLMBatchSpec(SpecModel):
             raise ValueError(_NO_REQUEST)
         elif self.request is not None and self.model is None:
             raise ValueError(_NO_MODEL)
+        return self
+
+    @model_validator(mode="after")
+    def _cost_can_be_told(self) -> Self:
+        is_priced = self.endpoint.ref is not None or self.endpoint.pricing is not None
+        if self.budget is not None and self.budget.max_cost is not None and not is_priced:
+            raise ValueError(_NO_PRICES)
         return self
 
 

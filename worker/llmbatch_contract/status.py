@@ -21,10 +21,14 @@ class Phase(StrEnum):
     """Nothing runs yet."""
     PLANNING = "Planning"
     """The input is being read and divided into shards."""
+    CANARY = "Canary"
+    """A few items are asked first."""
+    AWAITING_APPROVAL = "AwaitingApproval"
+    """The canary is done; somebody has to say that the batch may go on. No pods."""
     RUNNING = "Running"
     """Items are being asked."""
     SUSPENDED = "Suspended"
-    """Held by `spec.suspend`; no pods."""
+    """Held: by `spec.suspend`, its budget or its window; no pods."""
     FINALIZING = "Finalizing"
     """Results and errors are being written."""
     SUCCEEDED = "Succeeded"
@@ -52,6 +56,18 @@ class ConditionType(StrEnum):
     """The input is divided into shards."""
     SUSPENDED = "Suspended"
     """The batch is held."""
+    CANARY_PASSED = "CanaryPassed"
+    """The first items went well enough, or somebody has approved; False: the batch waits for approval."""
+    BUDGET_EXCEEDED = "BudgetExceeded"
+    """The budget is spent."""
+    ENDPOINT_DOWN = "EndpointDown"
+    """The endpoint answers nothing; the batch waits and one pod asks now and then."""
+    ERROR_RATE_HIGH = "ErrorRateHigh"
+    """More items fail than `alerts.errorPercent`."""
+    SLOW = "Slow"
+    """It goes `alerts.slowFactor` times slower than expected."""
+    STALLED = "Stalled"
+    """Nothing was answered for `alerts.stalledMinutes`."""
     BLOCKED = "Blocked"
     """Something that somebody else has to put right keeps the batch from going on."""
     STOPPING = "Stopping"
@@ -85,6 +101,44 @@ class Reason(StrEnum):
     """`spec.suspend` is set; the pods have ended."""
     RESUMED = "Resumed"
     """`spec.suspend` was taken back."""
+    OUTSIDE_WINDOW = "OutsideWindow"
+    """It is not time yet: `spec.window` is closed; the message says when it opens."""
+    BUDGET_EXCEEDED = "BudgetExceeded"
+    """The budget is spent; raise it and the batch goes on."""
+    BUDGET_RAISED = "BudgetRaised"
+    """There is something left of the budget again."""
+    CANARY = "Canary"
+    """A few items are asked first."""
+    CANARY_PASSED = "CanaryPassed"
+    """Few enough of the first items failed."""
+    CANARY_FAILED = "CanaryFailed"
+    """More of the first items failed than `canary.maxFailurePercent`; the batch waits for approval."""
+    APPROVAL_NEEDED = "ApprovalNeeded"
+    """The first items went well; `canary.approve` says that somebody has to look."""
+    APPROVED = "Approved"
+    """`canary.approved` is set."""
+    ENDPOINT_DOWN = "EndpointDown"
+    """The endpoint answers nothing; the message holds what was seen last."""
+    ENDPOINT_ANSWERS = "EndpointAnswers"
+    """The endpoint answers again."""
+    ENDPOINT_MISSING = "EndpointMissing"
+    """There is no LLMEndpoint of that name."""
+    ENDPOINT_FORBIDDEN = "EndpointForbidden"
+    """The LLMEndpoint does not allow batches of this namespace."""
+    ENDPOINT_INVALID = "EndpointInvalid"
+    """The LLMEndpoint holds a mistake, or lacks what the batch needs of it, such as prices for a budget."""
+    ENDPOINT_CHANGED = "EndpointChanged"
+    """The LLMEndpoint has another URL, key or headers; pods are being replaced."""
+    ERROR_RATE_HIGH = "ErrorRateHigh"
+    """More items fail than `alerts.errorPercent`."""
+    SLOW = "Slow"
+    """It goes `alerts.slowFactor` times slower than expected."""
+    STALLED = "Stalled"
+    """Nothing was answered for `alerts.stalledMinutes`."""
+    RECOVERED = "Recovered"
+    """What an alarm was about is over."""
+    NOTIFY_FAILED = "NotifyFailed"
+    """A webhook could not be delivered; the batch goes on. An Event only."""
     SECRET_MISSING = "SecretMissing"
     """The Secret of the API key, or its key, is not there."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -215,6 +269,30 @@ class OutputPlaces(StatusPart):
     summary: str = Field(description="The record of the batch, `summary.json`.")
 
 
+class CanaryResult(StatusPart):
+    """What the first items showed."""
+
+    items: Count = Field(description="Items that were asked.")
+    succeeded: Count = Field(default=0, description="Those that were answered.")
+    failed: Count = Field(default=0, description="Those that failed.")
+    failure_percent: float = Field(default=0, ge=0, le=100, description="Share that failed.")
+    items_per_minute: float | None = Field(default=None, ge=0, description="Speed of the one pod that asked.")
+    projected_cost: Cost | None = Field(default=None, description="Cost of the whole batch at that rate.")
+    projected_tokens: Count | None = Field(default=None, description="Tokens of the whole batch at that rate.")
+    projected_duration: str | None = Field(
+        default=None, description="Time for the whole batch with all its pods and under its limits, as in `3h20m`."
+    )
+    projected_items_per_minute: float | None = Field(default=None, ge=0, description="Speed of all pods together.")
+
+
+class Delivery(StatusPart):
+    """What became of telling a webhook about one occasion."""
+
+    id: str = Field(description="Of the delivery, the same at every try.")
+    event: str = Field(description="What it was told.")
+    delivered: bool = Field(description="Whether it has answered with 2xx; false: it was given up.")
+
+
 class LLMBatchStatus(StatusPart):
     """Where a batch stands, as the operator sees it. Numbers may be late, never wrong."""
 
@@ -245,6 +323,14 @@ class LLMBatchStatus(StatusPart):
     retries: Count | None = Field(default=None, description="Requests beyond the first of each item.")
     resent_items: Count | None = Field(
         default=None, description="Items that may have been sent twice because a pod died."
+    )
+    canary: CanaryResult | None = Field(default=None, description="What the first items showed.")
+    next_start_time: Time | None = Field(default=None, description="When `spec.window` opens, while it is closed.")
+    waiting_for: str | None = Field(
+        default=None, description="What the batch waits for, in a word or two: a limit, its endpoint, approval."
+    )
+    deliveries: list[Delivery] = Field(
+        default_factory=list, max_length=100, description="What webhooks were told, the last ones."
     )
     trace_id: str | None = Field(default=None, description="Id of the trace that the batch is.")
     output: OutputPlaces | None = Field(default=None, description="Where the outputs are, once they are written.")

@@ -1,20 +1,23 @@
 """Turns what pydantic says about a manifest into problems a person can act on.
 
-`check_manifest` is the one way from parsed YAML or JSON to an LLMBatch.
+`check_manifest` is the one way from parsed YAML or JSON to an LLMBatch, `check_endpoint` to an LLMEndpoint.
 """
 
 import difflib
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from llmbatch_contract.cel import split_sentence
 from llmbatch_contract.errors import ManifestError, Problem
+from llmbatch_contract.llmendpoint import KIND as ENDPOINT_KIND
+from llmbatch_contract.llmendpoint import LLMEndpoint
 from llmbatch_contract.spec import API_VERSION, KIND, LLMBatch
 
 Location = tuple[int | str, ...]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 _PASSED_OVER_METADATA = frozenset(
     (
@@ -30,22 +33,30 @@ def check_manifest(document: object, source: str, line_of: dict[Location, int] |
     `line_of` maps a location such as `("spec", "input", "uri")` to its 1-based line in `source`.
     Raises ManifestError with every problem found.
     """
-    lines = line_of or {}
-    if (problem := _not_a_batch(document)) is not None:
+    return _checked(LLMBatch, KIND, document, source, line_of or {})
+
+
+def check_endpoint(document: object, source: str, line_of: dict[Location, int] | None = None) -> LLMEndpoint:
+    """The same for an LLMEndpoint."""
+    return _checked(LLMEndpoint, ENDPOINT_KIND, document, source, line_of or {})
+
+
+def _checked(model: type[_Model], kind: str, document: object, source: str, lines: dict[Location, int]) -> _Model:
+    if (problem := _not_of_the_kind(kind, document)) is not None:
         raise ManifestError(source, (problem,))
     assert isinstance(document, dict)
     try:
-        return LLMBatch.model_validate(_without_server_fields(document), by_alias=True, by_name=False)
+        return model.model_validate(_without_server_fields(document), by_alias=True, by_name=False)
     except ValidationError as error:
-        found = [_problem(e, document, lines) for e in error.errors(include_url=False)]
+        found = [_problem(e, model, lines) for e in error.errors(include_url=False)]
         raise ManifestError(source, tuple(dict.fromkeys(found))) from error
 
 
-def _not_a_batch(document: object) -> Problem | None:
+def _not_of_the_kind(kind: str, document: object) -> Problem | None:
     if not isinstance(document, dict):
-        return Problem("", f"holds no manifest: it must start with apiVersion: {API_VERSION} and kind: {KIND}")
-    if document.get("kind") != KIND:
-        return Problem("kind", f"must be {KIND}, not {document.get('kind', 'missing')}")
+        return Problem("", f"holds no manifest: it must start with apiVersion: {API_VERSION} and kind: {kind}")
+    if document.get("kind") != kind:
+        return Problem("kind", f"must be {kind}, not {document.get('kind', 'missing')}")
     if document.get("apiVersion") != API_VERSION:
         return Problem("apiVersion", f"must be {API_VERSION}, not {document.get('apiVersion', 'missing')}")
     return None
@@ -59,9 +70,9 @@ def _without_server_fields(document: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _problem(error: ErrorDetails, document: object, lines: dict[Location, int]) -> Problem:
+def _problem(error: ErrorDetails, model: type[BaseModel], lines: dict[Location, int]) -> Problem:
     location = tuple(part for part in error["loc"] if part != "[key]")
-    message = _sentence(error, location)
+    message = _unknown_field(model, location) if error["type"] == "extra_forbidden" else _sentence(error)
     if error["type"] == "value_error":  # a rule over several fields names the field first
         field, message = split_sentence(message)
         location = (*location, *field.split(".")) if field else location
@@ -83,14 +94,12 @@ def _path(location: Location) -> str:
     return path
 
 
-def _sentence(error: ErrorDetails, location: Location) -> str:
+def _sentence(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     given = _short(error["input"])
     match error["type"]:
         case "missing":
             return "is required"
-        case "extra_forbidden":
-            return _unknown_field(location)
         case "literal_error" | "enum":
             return f"must be {str(context['expected']).replace(chr(39), '')}, not {given}"
         case "value_error":
@@ -144,8 +153,8 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _unknown_field(location: Location) -> str:
-    known = _fields_at(LLMBatch, location[:-1])
+def _unknown_field(model: type[BaseModel], location: Location) -> str:
+    known = _fields_at(model, location[:-1])
     close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
     if close:
         return f"is unknown; did you mean {close[0]}?"
@@ -153,10 +162,13 @@ def _unknown_field(location: Location) -> str:
 
 
 def _fields_at(model: type[BaseModel], location: Location) -> Sequence[str]:
+    is_key = False
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_key:
+            is_key = False
             continue
         field = next(f for n, f in model.model_fields.items() if part in (n, f.alias))
+        is_key = get_origin(field.annotation) is dict
         model = next(m for m in _models_in(field.annotation))
     return [f.alias or n for n, f in model.model_fields.items()]
 

@@ -38,6 +38,17 @@ class BatchNumbers:
     time_left_s: float | None = None
     age_s: float | None = None
     idle_s: float | None = None
+    held_s: Mapping[str, float] = field(default_factory=dict)
+    """How long, by reason."""
+    alarms_s: Mapping[str, float] = field(default_factory=dict)
+    """The same of alarms."""
+    budget_used: Mapping[str, float] = field(default_factory=dict)
+    """Shares, by limit."""
+    granted: Mapping[str, float] = field(default_factory=dict)
+    """By limit."""
+    endpoint: str = ""
+    """Name of the LLMEndpoint; empty if it is inline."""
+    waiting_workers: int | None = None
 
 
 def points_of(batch: BatchNumbers) -> Iterator[Point]:
@@ -56,7 +67,14 @@ def points_of(batch: BatchNumbers) -> Iterator[Point]:
         yield point(names.BATCH_TOKENS, getattr(batch.usage, kind), kind)
     if batch.cost is not None:
         yield point(names.BATCH_COST, batch.cost, batch.currency)
-    yield from (point(names.BATCH_WAITING, count, category) for category, count in batch.waiting.items())
+    for metric, values in (
+        (names.BATCH_WAITING, batch.waiting),
+        (names.BATCH_HELD, batch.held_s),
+        (names.BATCH_ALARM, batch.alarms_s),
+        (names.BATCH_BUDGET_USED, batch.budget_used),
+    ):
+        yield from (point(metric, value, key) for key, value in values.items())
+    yield from (point(names.BATCH_GRANTED, value, limit, batch.endpoint) for limit, value in batch.granted.items())
     for metric, value in (
         (names.BATCH_SIZE, batch.size),
         (names.BATCH_IN_FLIGHT, batch.in_flight),
@@ -64,6 +82,7 @@ def points_of(batch: BatchNumbers) -> Iterator[Point]:
         (names.BATCH_TIME_LEFT, batch.time_left_s),
         (names.BATCH_AGE, batch.age_s),
         (names.BATCH_IDLE, batch.idle_s),
+        (names.BATCH_WAITING_WORKERS, batch.waiting_workers),
     ):
         if value is not None:
             yield point(metric, value)

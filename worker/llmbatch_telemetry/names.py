@@ -13,7 +13,7 @@ SERVICE_NAME = "service.name"
 SERVICE_VERSION = "service.version"
 """Version of LLMBatch."""
 SERVICE_INSTANCE = "service.instance.id"
-"""One process: of a pod its uid."""
+"""One process: of a worker pod its uid; the same for every pod of the operator, which goes on with the totals."""
 NAMESPACE = "k8s.namespace.name"
 """Namespace of the batch and its pods; of the operator's own resource, the operator's."""
 POD = "k8s.pod.name"
@@ -34,7 +34,7 @@ BATCH_UID = "llmbatch.batch.uid"
 PHASE = "llmbatch.batch.phase"
 """Phase of the batch, as in its status."""
 STAGE = "llmbatch.stage"
-"""What a pod is for: `plan`, `shard`, `finalize`, or `run` for all three."""
+"""What a pod is for: `plan`, `canary`, `shard`, `finalize`, or `run` for all of it."""
 SHARD = "llmbatch.shard"
 """Number of the shard, from 0."""
 SHARD_ATTEMPT = "llmbatch.shard.attempt"
@@ -68,7 +68,7 @@ OUTCOME = "llmbatch.outcome"
 CATEGORY = "llmbatch.category"
 """Failure category, as in dead letters and the status."""
 REASON = "llmbatch.reason"
-"""Reason of the condition that tells how the batch stands or ended."""
+"""Reason of the condition that tells how the batch stands or ended, or what holds it."""
 ACTION = "llmbatch.action"
 """What the operator did: of metrics the kind of action, of spans all actions in words."""
 OPERATION = "llmbatch.operation"
@@ -76,7 +76,11 @@ OPERATION = "llmbatch.operation"
 BUFFER = "llmbatch.buffer"
 """Which items: `read` (ahead), `waiting` (to be asked again) or `unwritten`."""
 LIMIT = "llmbatch.limit"
-"""Which limit: `requests`, `tokens`, `input_tokens` or `concurrency`."""
+"""Which limit: `requests`, `tokens`, `input_tokens` or `concurrency`; of a budget `cost` or `tokens`."""
+ENDPOINT = "llmbatch.endpoint.name"
+"""Name of the LLMEndpoint; absent where the endpoint is inline."""
+PUSH_BACK = "llmbatch.push_back"
+"""How the endpoint pushed back: `rate_limited`, `overloaded` or `slow`."""
 CURRENCY = "llmbatch.currency"
 """Currency of the pricing."""
 SIGNAL = "llmbatch.signal"
@@ -228,6 +232,111 @@ BATCH_AGE = Metric(
 BATCH_IDLE = Metric(
     "llmbatch.batch.idle", Kind.GAUGE, "s", "Time since an item ended last, of batches that run.", _OF_BATCH
 )
+BATCH_HELD = Metric(
+    "llmbatch.batch.held",
+    Kind.GAUGE,
+    "s",
+    "How long something has held the batch, by the reason in its conditions; absent while nothing does.",
+    (*_OF_BATCH, REASON),
+)
+BATCH_ALARM = Metric(
+    "llmbatch.batch.alarm",
+    Kind.GAUGE,
+    "s",
+    "How long an alarm about the batch has lasted: ErrorRateHigh, Slow or Stalled; absent while there is none.",
+    (*_OF_BATCH, REASON),
+)
+BATCH_BUDGET_USED = Metric(
+    "llmbatch.batch.budget.used",
+    Kind.GAUGE,
+    "{share}",
+    "Share of the budget that is spent, without the requests in flight; absent without a budget.",
+    (*_OF_BATCH, LIMIT),
+)
+BATCH_GRANTED = Metric(
+    "llmbatch.batch.granted",
+    Kind.GAUGE,
+    "{limit}",
+    "What the batch's pods may use of their endpoint, in a minute or at once; absent where there is no limit.",
+    (*_OF_BATCH, LIMIT, ENDPOINT),
+)
+BATCH_WAITING_WORKERS = Metric(
+    "llmbatch.batch.waiting_workers",
+    Kind.GAUGE,
+    "{worker}",
+    "Workers that wait for a share of a limit.",
+    _OF_BATCH,
+)
+
+# An LLMEndpoint, by the operator, while a batch that uses it runs. Inline endpoints are told of by their batches alone.
+ENDPOINT_LIMIT = Metric(
+    "llmbatch.endpoint.limit",
+    Kind.GAUGE,
+    "{limit}",
+    "The limit as the LLMEndpoint states it, a minute or at once; absent where it states none.",
+    (ENDPOINT, LIMIT),
+)
+ENDPOINT_EFFECTIVE = Metric(
+    "llmbatch.endpoint.effective_limit",
+    Kind.GAUGE,
+    "{limit}",
+    "The limit that holds: the stated one, or less where the endpoint has pushed back; absent where there is none.",
+    (ENDPOINT, LIMIT),
+)
+ENDPOINT_GRANTED = Metric(
+    "llmbatch.endpoint.granted",
+    Kind.GAUGE,
+    "{limit}",
+    "What all pods together may use; absent where there is no limit.",
+    (ENDPOINT, LIMIT),
+)
+ENDPOINT_USED = Metric(
+    "llmbatch.endpoint.used",
+    Kind.GAUGE,
+    "{limit}",
+    "What all pods together have used in the last seconds, by their reports.",
+    (ENDPOINT, LIMIT),
+)
+ENDPOINT_BATCHES = Metric("llmbatch.endpoint.batches", Kind.GAUGE, "{batch}", "Batches whose pods report.", (ENDPOINT,))
+ENDPOINT_PODS = Metric("llmbatch.endpoint.pods", Kind.GAUGE, "{pod}", "Pods that report.", (ENDPOINT,))
+ENDPOINT_WAITING = Metric(
+    "llmbatch.endpoint.waiting_pods", Kind.GAUGE, "{pod}", "Pods that wait for a share of a limit.", (ENDPOINT,)
+)
+ENDPOINT_PUSH_BACKS = Metric(
+    "llmbatch.endpoint.push_backs",
+    Kind.COUNTER,
+    "{request}",
+    "Requests to which the endpoint has answered that too much is sent, by how it said so.",
+    (ENDPOINT, PUSH_BACK),
+)
+ENDPOINT_SLOWDOWNS = Metric(
+    "llmbatch.endpoint.slowdowns",
+    Kind.COUNTER,
+    "{slowdown}",
+    "Bursts of push-backs, each of which made all pods slower once.",
+    (ENDPOINT,),
+)
+ENDPOINT_DOWN = Metric(
+    "llmbatch.endpoint.down",
+    Kind.GAUGE,
+    "{endpoint}",
+    "1 while the endpoint answers nothing and one pod asks now and then, else 0.",
+    (ENDPOINT,),
+)
+ENDPOINT_THROTTLED = Metric(
+    "llmbatch.endpoint.throttled",
+    Kind.GAUGE,
+    "{endpoint}",
+    "1 while less is sent than the stated limits allow, because the endpoint pushed back, else 0.",
+    (ENDPOINT,),
+)
+ENDPOINT_BACKOFF = Metric(
+    "llmbatch.endpoint.backoff",
+    Kind.GAUGE,
+    "s",
+    "For how long nothing is sent from now on, because the endpoint asked for it.",
+    (ENDPOINT,),
+)
 
 # One worker: what it asks and what it waits for. These end with their process.
 CALL_DURATION = Metric(
@@ -349,6 +458,13 @@ REPORT_LAG = Metric(
     "How much later than it was asked for a report came.",
     (),
     _SHORT_SECONDS,
+)
+NOTIFICATIONS = Metric(
+    "llmbatch.operator.notifications",
+    Kind.COUNTER,
+    "{notification}",
+    "Webhooks, by what came of telling them: delivered, or failed for good.",
+    (OUTCOME,),
 )
 STORE_USED = Metric("llmbatch.operator.store.used", Kind.GAUGE, "By", "Bytes in the built-in store.")
 STORE_LIMIT = Metric("llmbatch.operator.store.limit", Kind.GAUGE, "By", "Bytes that the built-in store may hold.")

@@ -19,25 +19,33 @@ def start_telemetry(
     service: str,
     resource: Mapping[str, str],
     *,
+    for_spans: Mapping[str, str] | None = None,
     environment: Mapping[str, str] = os.environ,
     keep_meters: bool = False,
 ) -> Telemetry:
-    """The telemetry of this process, described by `resource`. `keep_meters`: count, whether it is exported or not."""
+    """The telemetry of this process, described by `resource`. `keep_meters`: count, whether it is exported or not.
+
+    `for_spans` describes it too, but not to metrics: where a process goes on with the totals of the one before, what
+    is different between them would make other series of them.
+    """
     settings = read_settings(environment)
     attributes, problems = resource_attributes(environment, service, resource) if settings.is_on else ({}, [])
     for problem in (*settings.problems, *problems):
         _log.warning("telemetry: %s", problem)
     meters = Meters(is_on=keep_meters or settings.metrics is not None)
-    exporting = _start_exporting(settings, attributes, meters) if settings.is_on else None
+    spans_attributes = {**(for_spans or {}), **attributes}
+    exporting = _start_exporting(settings, spans_attributes, attributes, meters) if settings.is_on else None
     return Telemetry(meters if exporting is not None else Meters(is_on=keep_meters), exporting)
 
 
-def _start_exporting(settings: Settings, attributes: Mapping[str, str], meters: Meters) -> Exporting | None:
+def _start_exporting(
+    settings: Settings, spans_attributes: Mapping[str, str], attributes: Mapping[str, str], meters: Meters
+) -> Exporting | None:
     """Telemetry that cannot be started must not cost the batch, whatever the reason."""
     try:
         from llmbatch_telemetry.exporting.otlp import start_exporting
 
-        return start_exporting(settings, attributes, meters)
+        return start_exporting(settings, spans_attributes, attributes, meters)
     except Exception as error:  # noqa: BLE001
         _log.warning("telemetry: exporting could not be started, and is off: %s", error)
         return None

@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for stage, what in (
         ("plan", "read and check the input, cut it into shards"),
+        ("canary", "ask the first items of some shards"),
         ("shard", "work on shard number JOB_COMPLETION_INDEX"),
         ("finalize", "write the outputs"),
         ("run", "all of it, for a small batch"),

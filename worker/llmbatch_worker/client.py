@@ -58,14 +58,14 @@ class Client:
     """One endpoint. Use as an async context manager. Raises MissingSecretError when made without its key."""
 
     def __init__(self, endpoint: Endpoint, timeout_s: float, version: str) -> None:
-        self._url = endpoint.url
+        self._url = endpoint.base_url
         self._timeout_s = timeout_s
         self._key = _api_key(endpoint)
         self._headers = {
             "content-type": "application/json",
             "accept": "application/json",
             "user-agent": f"llmbatch/{version}",
-            **endpoint.headers,
+            **{name.lower(): value for name, value in endpoint.headers.items()},
         }
         if self._key:
             self._headers["authorization"] = f"Bearer {self._key}"
@@ -85,26 +85,20 @@ class Client:
         await self._transport.aclose()
 
     def _session(self) -> aiohttp.ClientSession:
-        """A session without what costs time at every request: cookies, and looking up proxies and .netrc."""
+        """A session without what costs time at every request: cookies, and looking up proxies and .netrc.
+
+        It holds the headers that all requests have, for the same reason.
+        """
         connector = aiohttp.TCPConnector(
             limit=0, ssl=self._transport.ssl_context, ttl_dns_cache=60, keepalive_timeout=_KEEPALIVE_S
         )
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=self._headers)
 
     async def send(
         self, api: Api, body: bytes, idempotency_key: str, traceparent: str | None = None
     ) -> Response | NoResponse:
         """Send one request and read the whole answer; failures of any kind come back as values."""
-        headers = {**self._headers, "idempotency-key": idempotency_key}
-        if traceparent is not None:
-            headers["traceparent"] = traceparent
-        request = httpx.Request(
-            "POST",
-            self._requests[api],
-            headers=headers,
-            content=body,
-            extensions=_EXTENSIONS,
-        )
+        request = self._request(api, body, idempotency_key, traceparent)
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -120,6 +114,16 @@ class Client:
             n.lower().decode("latin-1"): v.decode("latin-1") for n, v in response.headers.raw if n.lower() in _READ
         }
         return Response(response.status_code, answered, self._without_key(content), latency_s)
+
+    def _request(self, api: Api, body: bytes, idempotency_key: str, traceparent: str | None) -> httpx.Request:
+        headers = [(b"idempotency-key", idempotency_key.encode())]
+        if traceparent is not None:
+            headers.append((b"traceparent", traceparent.encode()))
+        # Given as a stream, the body brings no headers: aiohttp adds host and content-length anyway.
+        stream = httpx.ByteStream(body)
+        request = httpx.Request("POST", self._requests[api], headers=headers, stream=stream, extensions=_EXTENSIONS)
+        request.read()
+        return request
 
     def _describe(self, error: Exception) -> str:
         host, cause = urlsplit(self._url).netloc, error.__cause__ or error

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmbatch_contract import __version__
@@ -17,10 +18,11 @@ from llmbatch_contract.spec import OutputFormat
 from llmbatch_telemetry.telemetry import Telemetry, no_telemetry
 from llmbatch_worker.asking import Asker
 from llmbatch_worker.client import Client
-from llmbatch_worker.events import Emit, Event, EventStream, PartWritten
+from llmbatch_worker.events import Emit, EventStream, Heard, PartWritten
 from llmbatch_worker.feed import Feed
 from llmbatch_worker.inputs.reading import PlannedItems
 from llmbatch_worker.judging import Judge
+from llmbatch_worker.limits.clock import steady_s
 from llmbatch_worker.limits.gate import Gate
 from llmbatch_worker.link import Conversation, Link
 from llmbatch_worker.observing.gauges import Gauges
@@ -45,6 +47,11 @@ class Ended:
     interrupted: bool
     """It was told to end from outside."""
 
+    @property
+    def is_finished(self) -> bool:
+        """It has asked all that it was to ask."""
+        return self.stop is None and not self.told_to_stop and not self.interrupted
+
 
 class Engine:
     """One worker. Make it inside a running event loop."""
@@ -60,8 +67,14 @@ class Engine:
         listeners: tuple[Emit, ...] = (),
         telemetry: Telemetry | None = None,
         process: str = "",
+        first: Mapping[int, int] | None = None,
+        waits_for_endpoint: bool = False,
     ) -> None:
-        """`process` is what makes the spans of this process its own, by default something random."""
+        """`process` is what makes the spans of this process its own, by default something random.
+
+        Of shards in `first`, only so many items are asked, and they are left unfinished.
+        `waits_for_endpoint`: an endpoint that was never reached may still come; else that stops the batch.
+        """
         telemetry = telemetry or no_telemetry()
         spec = job.batch.spec
         stores = measured(stores, telemetry.meters)
@@ -70,19 +83,23 @@ class Engine:
         asker = Asker(spec, plan.input.format)
         self._observer = observer = Observer(job, plan, asker, telemetry, process or f"{worker}-{uuid.uuid4()}")
         link = observer.timed(link)
-        emit = EventStream(keeper, *observer.listeners, *listeners, self._on_event)
+        on_part: Heard = {PartWritten: lambda _: self._come_to_rest()}
+        emit = EventStream(keeper.heard, *observer.listeners, *listeners, on_part)
         wake = asyncio.Event()
-        self._gate = gate = Gate(None if spec.concurrency == "auto" else spec.concurrency, time.monotonic)
+        endpoint, concurrency = spec.endpoint, None if spec.concurrency == "auto" else spec.concurrency
+        self._gate = gate = Gate(concurrency, steady_s, limits=endpoint.limits, pricing=endpoint.pricing)
+        gate.on_news = lambda: self._conversation.report_soon()
         gate.pause(True)  # until the first reply says how much may be sent
         items = PlannedItems(plan.input, spec.input.id_field, store, stores)
         self._feed = Feed(
             plan, items, store,
             worker=worker, now=lambda: utc(time.time()), next_shard=link.next_shard, emit=emit, wake=wake.set,
+            first=first,
         )  # fmt: skip
         self._client = Client(spec.endpoint, spec.request_timeout_seconds, __version__)
         self._recorder = Recorder(self._feed.logs, keeper, emit, observer.before_part)
         form = RecordForm(spec.output.include_input, spec.output.format is OutputFormat.OPENAI, plan.trace.trace_id)
-        judge = Judge(spec, form, asker.schema, gate, self._recorder, keeper, emit)
+        judge = Judge(spec, form, asker.schema, gate, self._recorder, keeper, emit, waits_for_endpoint)
         self._pool = Pool(
             plan.uid, plan.trace.trace_id, asker, self._client, gate, self._feed, judge, wake,
             on_stop=lambda reason: self._conversation.report_stop(reason), on_landed=self._come_to_rest,
@@ -90,10 +107,11 @@ class Engine:
         )  # fmt: skip
         self._conversation = Conversation(
             link, worker, gate, keeper, self._pool.waiting, self._pool.demand,
-            on_stop=self._stop_as_told, on_pause=self._come_to_rest,
+            on_stop=self._stop_as_told, on_pause=self._come_to_rest, waits_for_endpoint=waits_for_endpoint,
         )  # fmt: skip
         self._gauges = Gauges(telemetry.meters, gate, self._feed, self._pool, keeper)
         self._work: asyncio.Task[None] | None = None
+        self._leaves_shards = first is not None
         self._told_to_stop = self._interrupted = self._aborted = False
 
     async def run(self) -> Ended:
@@ -133,15 +151,13 @@ class Engine:
     def _how_it_ended(self) -> str:
         if self._pool.stop is not None:
             return self._pool.stop.category.value
+        if self._leaves_shards and not (self._told_to_stop or self._interrupted):
+            return ""
         return "stopped" if self._told_to_stop else "interrupted"
 
     def _stop_as_told(self) -> None:
         self._told_to_stop = True
         self._pool.stop_sending()
-
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, PartWritten):
-            self._come_to_rest()
 
     def _come_to_rest(self) -> None:
         """While paused: as soon as nothing is in flight, write everything down and then say so."""

@@ -4,9 +4,9 @@ Progress, the live display, reports and telemetry are derived from it; nothing i
 Listeners are called at once and in order, and must be quick.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from llmbatch_contract.progress import ShardProgress, Totals
 from llmbatch_contract.records import Record
@@ -62,21 +62,17 @@ class ShardDone:
 
 Event = ShardOpened | AttemptEnded | ItemDone | PartWritten | ShardDone
 Emit = Callable[[Event], None]
+Heard = Mapping[type, Callable[[Any], None]]
+"""What to call for each kind of event that is wanted. Of some there are thousands a second."""
 
 
 class EventStream:
-    """Hands each event to every listener, or to those that `hear` its kind."""
+    """Hands each event to every listener: those that hear all kinds, and those that hear some."""
 
-    def __init__(self, *listeners: Emit) -> None:
-        self._listeners = {
-            kind: tuple(each for each in listeners if kind in heard_by(each)) for kind in get_args(Event)
-        }
+    def __init__(self, *listeners: Emit | Heard) -> None:
+        heard = [each if isinstance(each, Mapping) else dict.fromkeys(get_args(Event), each) for each in listeners]
+        self._listeners = {kind: tuple(each[kind] for each in heard if kind in each) for kind in get_args(Event)}
 
     def __call__(self, event: Event) -> None:
         for listen in self._listeners[type(event)]:
             listen(event)
-
-
-def heard_by(listener: Emit) -> tuple[type, ...]:
-    """The kinds of events that a listener wants: its `hears`, or all. Of some there are thousands a second."""
-    return getattr(listener, "hears", get_args(Event))

@@ -7,7 +7,7 @@ that it may be sent.
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from llmbatch_contract.plan import Plan
@@ -28,6 +28,8 @@ class _Reading:
 
     log: ShardLog
     rows: Iterator[tuple[int, str, Row]]
+    is_whole: bool
+    """To its end; else it is left unfinished, for whoever comes after."""
 
 
 class Feed:
@@ -44,14 +46,16 @@ class Feed:
         next_shard: Callable[[], Awaitable[int | None]],
         emit: Emit,
         wake: Callable[[], None],
+        first: Mapping[int, int] | None = None,
     ) -> None:
-        """`wake` is called when there is something new to take."""
+        """`wake` is called when there is something new to take. Of shards in `first`, only so many items are taken."""
         self.logs: dict[int, ShardLog] = {}
         """Shards at work."""
         self.window = LEAST_WINDOW
         self._plan, self._items, self._store = plan, items, store
         self._worker, self._now = worker, now
         self._next_shard, self._emit, self._wake = next_shard, emit, wake
+        self._first = first or {}
         self._ready: deque[Work] = deque()
         self._taken_to: dict[int, int] = {}
         self._reading: _Reading | None = None
@@ -116,7 +120,9 @@ class Feed:
             self._emit(ShardDone(number, opened.progress.attempt))
             return
         self.logs[number] = opened
-        self._reading = _Reading(opened, self._items.rows(shard))
+        most = self._first.get(number, shard.items)
+        rows = itertools.islice(self._items.rows(shard), most)
+        self._reading = _Reading(opened, rows, is_whole=most >= shard.items)
 
     async def _load_window(self, reading: _Reading, window: int) -> None:
         works = await asyncio.to_thread(_read_window, reading, window)
@@ -124,7 +130,7 @@ class Feed:
         log.outstanding += len(works)
         self._ready.extend(works)
         if len(works) < window:
-            log.is_handed_out = True
+            log.is_handed_out = reading.is_whole
             self._reading = None
 
 

@@ -4,16 +4,21 @@ A local run calls the coordinator directly or through a pipe; on a cluster it is
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from llmbatch_contract.categories import Category
-from llmbatch_contract.reports import Command, Demand, Reply, Report, StopReason
+from llmbatch_contract.reports import LEASE_S, Command, Demand, Reply, Report, StopReason, Trouble
 from llmbatch_worker.limits.gate import Gate
 from llmbatch_worker.progress_keeper import ProgressKeeper
 from llmbatch_worker.waiting import wait_for_event
 
+_log = logging.getLogger(__name__)
+
 _RETRY_S = 1.0
+_LEAST_S = 0.05
+"""Between reports, whatever there is to tell."""
 
 
 class Link(Protocol):
@@ -39,13 +44,14 @@ class Conversation:
         demand: Callable[[], Demand],
         on_stop: Callable[[], None],
         on_pause: Callable[[], None] = lambda: None,
+        waits_for_endpoint: bool = False,
     ) -> None:
         """`waiting` and `demand` go into reports; `on_stop` and `on_pause` are called when the worker shall do so."""
         self._link, self._worker = link, worker
         self._gate, self._keeper = gate, keeper
         self._waiting, self._demand, self._on_stop, self._on_pause = waiting, demand, on_stop, on_pause
-        self._is_paused = False
-        self._holds = 0
+        self._waits_for_endpoint = waits_for_endpoint
+        self._is_paused = self._has_warned = False
         self._soon = asyncio.Event()
         self._stop: StopReason | None = None
 
@@ -62,41 +68,62 @@ class Conversation:
         """Talk until cancelled. The first reply opens the gate; a coordinator that is away changes nothing."""
         wait_s = await self.talk()
         while True:
-            await wait_for_event(self._soon, wait_s)
+            await asyncio.sleep(min(wait_s, _LEAST_S))
+            await wait_for_event(self._soon, max(0.0, wait_s - _LEAST_S))
             self._soon.clear()
             wait_s = await self.talk()
 
     async def talk(self, *, leaving: bool = False) -> float:
         """One exchange; returns the seconds until the next."""
-        shards = self._keeper.all()
-        report = Report(
-            worker=self._worker,
-            shards=shards,
-            in_flight=self._gate.in_flight,
-            waiting=self._waiting(),
-            largest_tokens=self._gate.largest_tokens,
-            holds=self._holds,
-            demand=self._demand(),
-            backoff_seconds=self._gate.backoff_s,
-            stop=self._stop,
-            leaving=leaving,
-        )
+        report, reported_at = self._report(leaving=leaving), self._gate.now()
+        self._gate.telling(report.largest_tokens)
         try:
             reply = await self._link.exchange(report)
         except ConnectionError:
+            self._note_lease()
             return _RETRY_S
-        self._keeper.told(shards)
+        self._keeper.told(report.shards)
+        self._gate.push_backs.told(report.push_backs)
+        self._has_warned = False
         if not leaving:
-            self._obey(reply)
+            self._gate.obey(reply, reported_at, report.largest_tokens)
+            self._follow(reply.command)
         return reply.next_report_seconds
 
-    def _obey(self, reply: Reply) -> None:
-        self._gate.use(reply.grant)
-        self._holds = reply.grant.number
-        self._gate.close_for(reply.backoff_seconds)
-        was_paused, self._is_paused = self._is_paused, reply.command is Command.PAUSE
+    def _report(self, *, leaving: bool) -> Report:
+        gate = self._gate
+        return Report(
+            worker=self._worker,
+            shards=self._keeper.all(),
+            in_flight=gate.in_flight,
+            waiting=self._waiting(),
+            largest_tokens=gate.largest_tokens,
+            holds=gate.grant.lapsed() if gate.lease_is_over else gate.grant,
+            demand=self._demand(),
+            used=gate.used,
+            spent=gate.purse.spent,
+            waits_for_budget=gate.waits_for_budget,
+            push_backs=gate.push_backs.to_tell(gate.now()),
+            trouble=self._trouble(),
+            backoff_seconds=gate.backoff_s,
+            stop=self._stop,
+            leaving=leaving,
+        )
+
+    def _trouble(self) -> Trouble | None:
+        """An endpoint that was never reached is told of only where somebody waits for it."""
+        is_told = self._waits_for_endpoint or self._gate.troubles.was_reached or self._gate.probing.is_down
+        return self._gate.trouble if is_told else None
+
+    def _note_lease(self) -> None:
+        if self._gate.lease_is_over and not self._has_warned:
+            _log.warning("no word from the coordinator for %.0f s: nothing is sent until there is one", LEASE_S)
+            self._has_warned = True
+
+    def _follow(self, command: Command) -> None:
+        was_paused, self._is_paused = self._is_paused, command is Command.PAUSE
         self._gate.pause(self._is_paused)
         if self._is_paused and not was_paused:
             self._on_pause()
-        if reply.command is Command.STOP:
+        if command is Command.STOP:
             self._on_stop()

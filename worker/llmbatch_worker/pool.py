@@ -79,11 +79,8 @@ class Pool:
         self.gate.shut()
 
     def demand(self) -> Demand:
-        """What could be used: everything, until only the last items are left."""
-        if not self.feed.is_exhausted:
-            return Demand()
-        left = len(self._waiting) + len(self._flying) + self._at_gate
-        return Demand(requests_per_minute=60.0 * left, concurrency=left)
+        """What could be used; less when only the last items are left."""
+        return self.gate.demand(len(self._waiting) + self._at_gate if self.feed.is_exhausted else None)
 
     @property
     def waiting_items(self) -> int:
@@ -107,10 +104,13 @@ class Pool:
         while self._drain_s is None and self._failed is None:
             self.wake.clear()
             now = self.gate.now()
-            if self._waiting and self._waiting[0][0] <= now:
+            is_due = bool(self._waiting) and self._waiting[0][0] <= now
+            if is_due and not self.gate.probing.is_down:
                 return heapq.heappop(self._waiting)[2]
             if len(self._waiting) < _MOST_WAITING and (work := self.feed.take()) is not None:
-                return work
+                return work  # an endpoint that is down is asked about new items first: others may break it
+            if is_due:
+                return heapq.heappop(self._waiting)[2]
             if self.feed.is_exhausted and not self._waiting and not self._flying:
                 return None
             await wait_for_event(self.wake, self._waiting[0][0] - now if self._waiting else float("inf"))
@@ -121,6 +121,9 @@ class Pool:
             question = self.asker.ask(work.item)
         except RenderError as error:
             self.judge.bury(work, Failure(Category.TEMPLATE_ERROR, str(error)))
+            return
+        if (too_large := self.gate.estimate.too_large(question)) is not None:
+            self.judge.bury(work, Failure(Category.INVALID_REQUEST, too_large))
             return
         passed = None
         self._at_gate = 1

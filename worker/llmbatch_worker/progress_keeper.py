@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from llmbatch_contract.categories import Category
 from llmbatch_contract.progress import ShardProgress, Totals
 from llmbatch_contract.records import Record
-from llmbatch_worker.events import Event, ItemDone, PartWritten, ShardDone, ShardOpened
+from llmbatch_worker.events import Event, Heard, ItemDone, PartWritten, ShardDone, ShardOpened
 
 
 @dataclass
@@ -48,27 +48,38 @@ class _Shard:
 class ProgressKeeper:
     """An event listener."""
 
-    hears = (ShardOpened, ItemDone, PartWritten, ShardDone)
-
     def __init__(self) -> None:
         self._shards: dict[int, _Shard] = {}
         self._done: set[int] = set()
         self.has_success = False
         """Some item of the batch has succeeded, now or in an earlier run."""
 
+        self.heard: Heard = {
+            ShardOpened: self._shard_opened,
+            ItemDone: self._item_done,
+            PartWritten: self._part_written,
+            ShardDone: self._shard_done,
+        }
+
     def __call__(self, event: Event) -> None:
-        match event:
-            case ShardOpened(progress):
-                self._shards[progress.shard] = shard = _Shard(progress)
-                shard.written.add(progress)
-                self.has_success |= progress.succeeded > 0
-            case ItemDone(number, record):
-                self.has_success |= "error" not in record
-                self._shards[number].add_unwritten(record)
-            case PartWritten(number, tally=tally):
-                self._shards[number].add_written(tally)
-            case ShardDone(number):
-                self._done.add(number)
+        if (hear := self.heard.get(type(event))) is not None:
+            hear(event)
+
+    def _shard_opened(self, event: ShardOpened) -> None:
+        progress = event.progress
+        self._shards[progress.shard] = shard = _Shard(progress)
+        shard.written.add(progress)
+        self.has_success |= progress.succeeded > 0
+
+    def _item_done(self, event: ItemDone) -> None:
+        self.has_success |= "error" not in event.record
+        self._shards[event.shard].add_unwritten(event.record)
+
+    def _part_written(self, event: PartWritten) -> None:
+        self._shards[event.shard].add_written(event.tally)
+
+    def _shard_done(self, event: ShardDone) -> None:
+        self._done.add(event.shard)
 
     def of(self, shard: int) -> ShardProgress:
         """The word on one shard."""

@@ -34,12 +34,15 @@ def after_failure(
     *,
     attempts: int,
     blameless: int,
+    excused: int,
     policy: Retry,
     stop_on: tuple[Category, ...],
     retry_after_s: float | None,
     chance: float,
 ) -> Again | GiveUp | StopBatch:
     """The next step of an item that has failed `attempts` times, `blameless` of these through no fault of its own.
+
+    `excused` ones count for nothing: the endpoint was known to be down.
 
     `chance` is from 0 to 1. The wait is half fixed and half random, so that items which failed together do not come
     back together: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter ("equal jitter").
@@ -50,7 +53,7 @@ def after_failure(
         case Rule.GIVE_UP:
             return GiveUp()
         case Rule.RETRY:
-            counted = attempts - blameless
+            counted = attempts - blameless - excused
             if counted >= policy.max_attempts or blameless >= policy.max_attempts * PATIENCE:
                 return GiveUp()
             doubled = policy.initial_seconds * 2.0 ** min(attempts - 1, 30)

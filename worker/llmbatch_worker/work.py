@@ -10,6 +10,7 @@ from llmbatch_contract.progress import Sample, Totals
 from llmbatch_contract.records import DeadLetter, Item, Record, ResultRecord
 from llmbatch_contract.usage import Usage
 from llmbatch_worker.classify import Failure, Success
+from llmbatch_worker.silence import Silence
 
 _SAMPLE_CHARS = 200
 _NO_USAGE = Usage()
@@ -46,6 +47,8 @@ class Work:
     attempts: int = 0
     blameless: int = 0
     """Attempts that failed only because the endpoint had no room, or was not to be reached."""
+    excused: int = 0
+    """Attempts that count for nothing: the endpoint was known to be down."""
     rejected: int = 0
     """Whole answers that were not accepted."""
     first_attempt_at: float | None = None
@@ -56,6 +59,8 @@ class Work:
     """The last one."""
     tried: list[Attempt] | None = None
     """Those before it, where somebody keeps them; of very many, some."""
+    silence: Silence | None = None
+    """Its failures in the last row of failures in which the endpoint answered nothing."""
 
     def idempotency_key(self, uid: str) -> str:
         """The same for every try at the same question; another once an answer was rejected and a new one is wanted.

@@ -4,6 +4,7 @@ kubectl finds this as `kubectl-llmbatch` on the PATH.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from llmbatch_cli.interrupts import raise_on_sigterm
 from llmbatch_cli.kubectl.batches import Batch, has_own_form, read_batch
-from llmbatch_cli.kubectl.changes import CANCEL, RESUME, SUSPEND, change
+from llmbatch_cli.kubectl.changes import CANCEL, RESUME, SUSPEND, approve, change
 from llmbatch_cli.kubectl.download import deliver, of_categories
 from llmbatch_cli.kubectl.kubectl import BATCHES, Kubectl
 from llmbatch_cli.kubectl.options import Context, Kubeconfig, Namespace, on_cluster
@@ -23,7 +24,7 @@ from llmbatch_cli.kubectl.screen import now, show, tell, watch_view
 from llmbatch_cli.kubectl.status_view import page, table
 from llmbatch_cli.kubectl.traces import traces_of
 from llmbatch_cli.kubectl.watching import get_batch, until
-from llmbatch_cli.trace_links import TraceUrl
+from llmbatch_cli.trace_links import VARIABLE, ListedTraceUrl, TraceUrl
 from llmbatch_contract import __version__
 from llmbatch_contract.categories import Category
 from llmbatch_contract.errors import InvalidError, LLMBatchError
@@ -137,7 +138,7 @@ def errors(
     trace: Annotated[
         bool, typer.Option("--trace", help="Instead: id, category and link to the trace, with tabs between.")
     ] = False,
-    trace_url: TraceUrl = "",
+    trace_url: ListedTraceUrl = "",
     output: File = None,
     force: Force = False,
     operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
@@ -147,12 +148,13 @@ def errors(
     They are the items without a result, each with the reason.
     """
     outputs = _outputs(kubectl, name, operator_namespace)
+    trace, template = trace or bool(trace_url), trace_url or os.environ.get(VARIABLE, "")
     if (category or trace) and not has_own_form(outputs.batch):
         option, what = ("--category", "category") if category else ("--trace", "trace")
         raise InvalidError(f"{option}: errors in OpenAI's form do not name a {what} each")
     blocks = outputs.read("errors")
     chosen = of_categories(blocks, category) if category else blocks
-    deliver(traces_of(chosen, outputs.batch, trace_url, tell) if trace else chosen, output, force)
+    deliver(traces_of(chosen, outputs.batch, template, tell) if trace else chosen, output, force)
 
 
 @app.command()
@@ -215,6 +217,16 @@ def suspend(kubectl: Kubectl, name: Name, wait: Wait = False) -> None:
 def resume(kubectl: Kubectl, name: Name, wait: Wait = False) -> None:
     """Let a suspended batch go on."""
     change(kubectl, name, RESUME, wait)
+
+
+@app.command(name="approve")
+@on_cluster
+def approve_(kubectl: Kubectl, name: Name) -> None:
+    """Let a batch go on that waits after its canary.
+
+    `status` shows what the canary asked, and what all of it would cost.
+    """
+    approve(kubectl, name)
 
 
 @app.command()

@@ -14,15 +14,18 @@ from llmbatch_cli.kubectl.words import bar, clean, clock, percent, rate, since
 from llmbatch_cli.trace_links import trace_link
 
 _BAR_CHARS = 60
-_UNREMARKABLE = frozenset({"Planned", "Complete"})
+_UNREMARKABLE = frozenset({"Planned", "Complete", "CanaryPassed"})
 """Conditions that say no more than the phase does."""
 _FIRST_CONDITIONS = ("Blocked", "Failed", "Cancelled", "Stopping", "Suspended")
+_LABELS = {"BudgetExceeded": "budget", "EndpointDown": "endpoint", "ErrorRateHigh": "errors"}
+"""Of conditions whose name is too long."""
 _PHASE_STYLES = {
     "Succeeded": "green",
     "CompletedWithErrors": "yellow",
     "Failed": "red",
     "Cancelled": "yellow",
     "Suspended": "yellow",
+    "AwaitingApproval": "yellow",
 }
 
 
@@ -38,11 +41,11 @@ def page(batch: Batch, now: datetime, trace_url: str = "") -> list[Line]:
     """Everything about one batch; `trace_url` is the template of a link to its trace."""
     lines = [
         Line(f"{batch.name}: {batch.phase}", f"bold {_PHASE_STYLES.get(batch.phase, 'cyan')}"),
-        *(_row(c.type.lower(), _told(c), "red" if c.type != "Suspended" else "yellow") for c in troubles(batch)),
+        *(_row(_label(c), _told(c), "red" if c.type != "Suspended" else "yellow") for c in troubles(batch)),
     ]
     if batch.items.total:
         lines.append(Line(f"  {bar(batch.share, _BAR_CHARS)}  {percent(batch.share)}", "cyan"))
-    facts = [*_counts(batch), *_pace(batch, now), *_use(batch)]
+    facts = [*_counts(batch), *_pace(batch, now), *_waits(batch, now), *_use(batch), *_canary(batch)]
     lines += [_row(label, text) for label, text in facts]
     lines += [_row("error", _error(e), "yellow") for e in batch.errors]
     return lines + [_row(label, text) for label, text in (*_context(batch, trace_url), *_what_next(batch))]
@@ -97,6 +100,10 @@ def _cells(batch: Batch, now: datetime) -> list[str]:
     ]
 
 
+def _label(condition: Condition) -> str:
+    return _LABELS.get(condition.type, condition.type.lower())
+
+
 def _row(label: str, text: str, style: str = "") -> Line:
     return Line(f"  {label:<10} {text}", style)
 
@@ -143,6 +150,30 @@ def _pace(batch: Batch, now: datetime) -> Iterator[tuple[str, str]]:
         yield "left", left if eta is None else f"{left}, until about {clock(eta)}"
 
 
+def _waits(batch: Batch, now: datetime) -> Iterator[tuple[str, str]]:
+    """What it waits for, and until when."""
+    if batch.is_finished:
+        return
+    if waits_for := batch.status.text("waitingFor"):
+        yield "waits for", clean(waits_for)
+    if (opens := batch.status.time("nextStartTime")) is not None:
+        yield "opens", f"in {since(now, opens)}, at {clock(opens)}"
+
+
+def _canary(batch: Batch) -> Iterator[tuple[str, str]]:
+    """What the first items have shown."""
+    canary = batch.status.part("canary")
+    if canary.is_empty:
+        return
+    failed = f"{canary.count('failed'):,} failed ({canary.number('failurePercent') or 0:g} %)"
+    yield "canary", f"{canary.count('items'):,}: {canary.count('succeeded'):,} succeeded, {failed}"
+    tokens = canary.count("projectedTokens")
+    expected = [canary.part("projectedCost").text("display"), f"{tokens:,} tokens" if tokens else ""]
+    expected.append(f"about {takes}" if (takes := canary.text("projectedDuration")) else "")
+    if told := ", ".join(filter(None, expected)):
+        yield "all of it", told
+
+
 def _use(batch: Batch) -> Iterator[tuple[str, str]]:
     status = batch.status
     usage, latency = status.part("usage"), status.part("latency")
@@ -173,6 +204,9 @@ def _what_next(batch: Batch) -> Iterator[tuple[str, str]]:
     output, me = batch.status.part("output"), f"{batch.name} -n {batch.namespace}"
     if batch.status.is_empty:
         yield "waits", "no operator has seen it yet; does one run? `kubectl get pods -n llmbatch-system`"
+    if batch.phase == "AwaitingApproval":
+        yield "go on", f"kubectl llmbatch approve {me}"
+        yield "or end", f"kubectl llmbatch cancel {me}"
     if not batch.is_finished:
         return
     for which in ("results", "errors"):

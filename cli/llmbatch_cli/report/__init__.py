@@ -6,4 +6,5 @@ over_time.py progress, rates, latency  axes.py      scales and ticks       style
 failures.py  errors with samples       series.py    buckets of time        wording.py  numbers and times for people
 spending.py  tokens and cost           shards.py    attempts as a timeline
 slowest.py   slowest items             question.py  what was asked
+pauses.py    when nothing was answered
 """

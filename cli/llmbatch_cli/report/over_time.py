@@ -48,24 +48,24 @@ def _of(ended: float, total: int) -> str:
     return f"{wording.share(ended, total)} of {wording.whole(total)}"
 
 
-def throughput(timeline: Timeline, limits: Document) -> list[Html]:
-    """Requests and tokens a minute, each against its limit."""
+def throughput(timeline: Timeline, limits: Document, paused_s: float = 0.0) -> list[Html]:
+    """Requests and tokens a minute, each against its limit; averages are of the time without pauses."""
     tokens = [a + b for a, b in zip(timeline.input_tokens, timeline.output_tokens, strict=True)]
     charts = [
-        _rate("Requests a minute", timeline, timeline.attempts, limits.get("requestsPerMinute"), "requests"),
-        _rate("Tokens a minute", timeline, tokens, limits.get("tokensPerMinute"), "tokens"),
+        _rate("Requests a minute", timeline, timeline.attempts, limits.get("requestsPerMinute"), "requests", paused_s),
+        _rate("Tokens a minute", timeline, tokens, limits.get("tokensPerMinute"), "tokens", paused_s),
     ]
     if (limit := limits.get("inputTokensPerMinute")) is not None:
-        charts.append(_rate("Prompt tokens a minute", timeline, timeline.input_tokens, limit, "tokens"))
+        charts.append(_rate("Prompt tokens a minute", timeline, timeline.input_tokens, limit, "tokens", paused_s))
     return charts
 
 
-def _rate(title: str, timeline: Timeline, values: Any, limit: float | None, kind: str) -> Html:
+def _rate(title: str, timeline: Timeline, values: Any, limit: float | None, kind: str, paused_s: float) -> Html:
     if timeline.is_empty or not any(values):
         return figure(title, el("p", f"There were no {kind}.", class_="empty"))
     window_s = window_of(timeline)
     rates, edges = per_minute(values, timeline.width_s, window_s), _edges(timeline, timeline.width_s)
-    peak, mean = max(rates), 60 * sum(values) / timeline.seconds
+    peak, mean = max(rates), 60 * sum(values) / (timeline.seconds - paused_s)
     is_drawn = limit is not None and limit <= _FAR_BELOW * peak
     x, y = seconds(timeline.seconds), amounts(max(peak, limit if limit is not None and is_drawn else 0))
     layers, marks = [below(x, y, edges, rates, f"soft {kind}"), line(x, y, edges, rates, kind)], []
@@ -76,13 +76,13 @@ def _rate(title: str, timeline: Timeline, values: Any, limit: float | None, kind
         (_span(timeline, a, b), f"{wording.whole(r)} a minute")
         for r, (a, b) in zip(rates, pairwise(edges), strict=True)
     ]
-    about = _against(mean, peak, limit)
+    about = _against(mean, peak, limit, "on average, without pauses" if paused_s else "on average")
     chart = plot(x, y, *layers, label=f"{title} over time: {about}", tips=_tips(x, edges, lines), marks=marks)
     return figure(title, chart, note=f"{about} Averages over {wording.duration(window_s)}.")
 
 
-def _against(mean: float, peak: float, limit: float | None) -> str:
-    said = f"{wording.whole(mean)} on average, {wording.whole(peak)} at most"
+def _against(mean: float, peak: float, limit: float | None, average: str) -> str:
+    said = f"{wording.whole(mean)} {average}, {wording.whole(peak)} at most"
     if limit is None:
         return f"{said}; no limit is set."
     used = f"{said}; {wording.share(mean, limit)} of the limit of {wording.whole(limit)} was used on average."

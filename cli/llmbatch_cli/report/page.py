@@ -10,6 +10,7 @@ from llmbatch_cli.report.failures import failures
 from llmbatch_cli.report.markup import Html, el, join
 from llmbatch_cli.report.outcome import figures, header
 from llmbatch_cli.report.over_time import distribution, latency, progress, throughput
+from llmbatch_cli.report.pauses import find_pauses, paused_s, pauses_told
 from llmbatch_cli.report.question import question
 from llmbatch_cli.report.series import read_timeline
 from llmbatch_cli.report.shards import shards
@@ -35,13 +36,15 @@ def page(summary: dict[str, Any], report: dict[str, Any]) -> str:
     """The page about a batch, from its `summary.json` and its `report.json`."""
     timeline = read_timeline(report["timeline"])
     total = summary["items"]["total"]
+    pauses = find_pauses(timeline, report["shards"])
+    rates = throughput(timeline, report["limits"], paused_s(pauses))
     body = join(
         header(summary),
         el(
             "main",
             figures(summary, timeline),
-            _section("progress", "Progress", progress(timeline, total)),
-            _section("throughput", "Throughput", el("div", *throughput(timeline, report["limits"]), class_="pair")),
+            _section("progress", "Progress", join(progress(timeline, total), pauses_told(pauses, timeline))),
+            _section("throughput", "Throughput", el("div", *rates, class_="pair")),
             _section(
                 "latency",
                 "Latency",

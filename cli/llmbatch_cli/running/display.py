@@ -150,6 +150,8 @@ def _troubles(snapshot: Snapshot) -> list[str]:
         parts.append("errors: " + ", ".join(f"{category} {count:,}" for category, count in snapshot.errors))
     if snapshot.waiting:
         parts.append("to retry: " + ", ".join(f"{category} {count:,}" for category, count in snapshot.waiting))
+    if snapshot.down_s is not None:
+        parts.append(f"waits for the endpoint, down for {duration(snapshot.down_s)}: {snapshot.down_message}")
     if snapshot.backoff_s >= 1:
         parts.append(f"the endpoint asks to wait {duration(snapshot.backoff_s)}")
     return parts

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,9 @@ from llmbatch_cli.interrupts import raise_on_sigterm
 from llmbatch_cli.running.display import Display
 from llmbatch_cli.running.links import ShardQueue
 from llmbatch_cli.running.snapshot import Snapshot, snapshot
+from llmbatch_cli.running.spending import Spending
 from llmbatch_cli.running.state import finished_summary, plan_or_continue
-from llmbatch_cli.running.telling import Telling, start_telling
+from llmbatch_cli.running.telling import Telling, exports_spans, start_telling
 from llmbatch_cli.running.workers import LocalWorker, WorkerProcesses
 from llmbatch_cli.trace_links import VARIABLE, Traced, check_template, trace_link
 from llmbatch_contract.coordination import Coordinator
@@ -22,6 +24,8 @@ from llmbatch_contract.job import Job
 from llmbatch_contract.pace import Speedometer
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.progress import BatchProgress
+from llmbatch_contract.sharing import EndpointShares
+from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_worker.client import check_api_key
 from llmbatch_worker.finalizing.finalizer import finalize
 from llmbatch_worker.planning.planner import Planned
@@ -47,12 +51,13 @@ class LocalRun:
 
     def run(self) -> Exit:
         """All stages that are left to do."""
+        check_template(_trace_url())
         if (finished := finished_summary(self.job)) is not None:
             self.display.say("this batch is finished; use another output.uri or --state to run it again")
-            self.display.close(finished)
+            self.display.close(finished, self._trace(finished["trace_id"] if exports_spans() else None))
             return _EXITS[finished["phase"]]
         check_api_key(self.job.batch.spec.endpoint)
-        check_template(_trace_url())
+        _tell_what_is_for_clusters(self.job.batch.spec, self.display)
         plan, is_new = self._plan()
         planned_at = time.time()
         telling = start_telling(self.job, plan)
@@ -63,22 +68,38 @@ class LocalRun:
                 summary = self._to_the_end(plan, telling)
         finally:
             self._warn(telling)
-        self.display.close(summary, self._trace(telling))
+        if summary is None:
+            return Exit.INTERRUPTED
+        self.display.close(summary, self._trace(telling.trace_id))
         return _EXITS[summary["phase"]]
 
-    def _to_the_end(self, plan: Plan, telling: Telling) -> dict[str, Any]:
-        """Work on the shards and write the outputs; the summary."""
-        coordinator = Coordinator(
-            limits=self.job.batch.spec.endpoint.limits,
-            policy=self.job.batch.spec.failure_policy,
-            progress=BatchProgress(plan.items, len(plan.shards)),
-            report_every_s=_REPORT_EVERY_S,
-        )
-        interrupted = asyncio.run(self._run_shards(plan, coordinator, telling))
+    def _to_the_end(self, plan: Plan, telling: Telling) -> dict[str, Any] | None:
+        """Work on the shards and write the outputs; the summary, or None if the budget is spent before."""
+        spending = Spending(self.job, plan)
+        coordinator = self._coordinator(plan, spending)
+        interrupted = asyncio.run(self._run_shards(plan, coordinator, spending, telling))
         raise_on_sigterm()
         if interrupted:
             raise KeyboardInterrupt
+        if coordinator.stop is None and coordinator.progress.shards_done < len(plan.shards):
+            self.display.close(None)
+            self.display.say(spending.sentence(coordinator))
+            return None
         return self._finalize(plan, coordinator, telling)
+
+    def _coordinator(self, plan: Plan, spending: Spending) -> Coordinator:
+        spec = self.job.batch.spec
+        return Coordinator(
+            spec.failure_policy,
+            BatchProgress(plan.items, len(plan.shards)),
+            EndpointShares(spec.endpoint.limits, time.monotonic()),
+            namespace=self.job.batch.metadata.namespace,
+            batch=plan.uid,
+            budget=spec.budget,
+            pricing=spec.endpoint.pricing,
+            report_every_s=_REPORT_EVERY_S,
+            spent_before=spending.before(),
+        )
 
     def _plan(self) -> tuple[Plan, bool]:
         """The plan, and whether it was made just now."""
@@ -95,7 +116,7 @@ class LocalRun:
             _warn_of_misfits(planned, self.display)
         return plan, planned is not None
 
-    async def _run_shards(self, plan: Plan, coordinator: Coordinator, telling: Telling) -> bool:
+    async def _run_shards(self, plan: Plan, coordinator: Coordinator, spending: Spending, telling: Telling) -> bool:
         """Work on all shards; True if it was interrupted."""
         queue = ShardQueue(range(len(plan.shards)))
         workers: LocalWorker | WorkerProcesses = (
@@ -113,12 +134,15 @@ class LocalRun:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
         showing = asyncio.create_task(self._show(coordinator, telling))
+        watching = asyncio.create_task(_watch_budget(coordinator, spending, workers.interrupt))
         try:
             await workers.run()
         finally:
-            showing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await showing
+            for task in (showing, watching):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            spending.keep(coordinator)
         self._show_once(coordinator, telling, Speedometer())
         return interrupted.is_set()
 
@@ -158,13 +182,28 @@ class LocalRun:
         for warning in telling.warnings.taken():
             self.display.say(warning)
 
-    def _trace(self, telling: Telling) -> str:
+    def _trace(self, trace_id: str | None) -> str:
         """Where the trace is, if there is one: a link, where a template makes one."""
-        if telling.trace_id is None:
+        if trace_id is None:
             return ""
         batch = self.job.batch.metadata
-        traced = Traced(telling.trace_id, batch.namespace, batch.name)
-        return trace_link(_trace_url(), traced) if _trace_url() else telling.trace_id
+        return trace_link(_trace_url(), Traced(trace_id, batch.namespace, batch.name)) if _trace_url() else trace_id
+
+
+async def _watch_budget(coordinator: Coordinator, spending: Spending, end: Callable[[], None]) -> None:
+    """Keep what is spent, and end the workers when nothing is left: the batch can go on another day."""
+    if coordinator.budget is None:
+        return
+    while not coordinator.budget_is_spent:
+        spending.keep(coordinator)
+        await asyncio.sleep(_REPORT_EVERY_S)
+    end()
+
+
+def _tell_what_is_for_clusters(spec: LLMBatchSpec, display: Display) -> None:
+    given = [f"spec.{name}" for name in ("canary", "window", "alerts", "notify") if name in spec.model_fields_set]
+    if given:
+        display.say(f"passed over, for they work on a cluster only: {', '.join(given)}")
 
 
 def _trace_url() -> str:

@@ -30,6 +30,9 @@ class Snapshot:
     """Items that wait to be asked again, by the failure that they wait after."""
     backoff_s: float = 0
     """How long the endpoint asked everybody to wait."""
+    down_s: float | None = None
+    """How long the endpoint has answered nothing; None: it answers."""
+    down_message: str = ""
 
     @property
     def done(self) -> int:
@@ -49,6 +52,7 @@ class Snapshot:
             "eta_seconds": None if self.eta_s is None else round(self.eta_s),
             "waiting": {category.value: count for category, count in self.waiting},
             "backoff_seconds": round(self.backoff_s, 1),
+            "endpoint_down_seconds": None if self.down_s is None else round(self.down_s),
             "errors": {category.value: count for category, count in self.errors},
         }
 
@@ -56,6 +60,7 @@ class Snapshot:
 def snapshot(coordinator: Coordinator, *, pricing: Pricing | None, speed: Speedometer, now: float) -> Snapshot:
     """The moment `now` of a running batch."""
     totals, total = coordinator.progress.totals(), coordinator.progress.items
+    facts = coordinator.shares.facts(now)
     succeeded, failed = totals.succeeded + totals.unwritten_succeeded, totals.failed + totals.unwritten_failed
     speed.note(now, succeeded + failed)
     return Snapshot(
@@ -72,5 +77,7 @@ def snapshot(coordinator: Coordinator, *, pricing: Pricing | None, speed: Speedo
         eta_s=speed.eta_s(total - succeeded - failed),
         errors=tuple(totals.top_errors(3)),
         waiting=tuple(sorted(coordinator.waiting.items(), key=lambda w: -w[1])),
-        backoff_s=coordinator.backoff_s(now),
+        backoff_s=facts.backoff_s,
+        down_s=facts.down_since_s,
+        down_message=facts.trouble.message if facts.trouble is not None else "",
     )

@@ -169,6 +169,11 @@ def start_telling(job: Job, plan: Plan) -> Telling:
     return Telling(job, plan, f"local-{uuid.uuid4()}", start_telemetry(LOCAL_SERVICE, resource), warnings)
 
 
+def exports_spans() -> bool:
+    """Whether the environment sends spans anywhere."""
+    return read_settings(os.environ).traces is not None
+
+
 def signal_name(number: int) -> str:
     """As SIGKILL; those of real time have no names."""
     try:

@@ -92,7 +92,7 @@ class WorkerProcesses:
         while not self._is_interrupted:
             process = f"{worker}-{uuid.uuid4()}"
             code = await self._run_one(worker, process)
-            self.coordinator.lost(worker)
+            self.coordinator.lost(worker, time.monotonic())
             left = self.queue.lost(worker, self.coordinator)
             if code < 0:
                 self.on_killed(LostWorker(process, left, -code))

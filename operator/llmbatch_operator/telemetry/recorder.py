@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from llmbatch_contract.pods import FinalCounts
 from llmbatch_contract.progress import Totals
@@ -31,6 +32,9 @@ from llmbatch_operator.telemetry.series import Live, Series
 from llmbatch_telemetry import names
 from llmbatch_telemetry.meters import Point
 from llmbatch_telemetry.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from llmbatch_contract.sharing import EndpointFacts
 
 _log = logging.getLogger("llmbatch.telemetry")
 
@@ -156,6 +160,15 @@ class Recorder:
     def shown(self, age_s: float) -> None:
         """A status was written that is the first to show a report of this age."""
         self.telemetry.meters.record(names.STATUS_STALENESS, age_s)
+
+    def endpoints_are(self, facts: "Iterable[tuple[str | None, EndpointFacts]]") -> None:
+        """How endpoints are used now, by the names of LLMEndpoints; None for inline ones. Told every few seconds."""
+        with self._unfailing():
+            self.series.endpoints.take(facts)
+
+    def notified(self, outcome: str) -> None:
+        """A webhook was told, or given up: `delivered` or `failed`."""
+        self.telemetry.meters.add(names.NOTIFICATIONS, 1, outcome)
 
     @contextmanager
     def _unfailing(self) -> Iterator[None]:

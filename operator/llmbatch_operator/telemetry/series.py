@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from llmbatch_contract.status import LLMBatchStatus, Phase
 from llmbatch_contract.usage import Usage
 from llmbatch_operator.telemetry.about import About
+from llmbatch_operator.telemetry.endpoints import EndpointSeries
+from llmbatch_operator.telemetry.holds import alarms_s, budget_used, held_s
 from llmbatch_telemetry.batches import BatchNumbers, points_of
 from llmbatch_telemetry.meters import Attributes, Point, is_total
 from llmbatch_telemetry.names import Metric
@@ -52,9 +54,13 @@ class Series:
     live: Callable[[str], Live | None]
     """What workers say of the batch of that uid; None when it does not run."""
     clock: Callable[[], float]
+    endpoints: EndpointSeries = field(init=False)
     _written: dict[str, Written] = field(default_factory=dict)
     _gone: deque[tuple[float, str]] = field(default_factory=deque)
     """When which batches were deleted, in this order: thousands may be at once."""
+
+    def __post_init__(self) -> None:
+        self.endpoints = EndpointSeries(self.clock())
 
     def get(self, uid: str) -> Written | None:
         """What is known of a batch."""
@@ -65,7 +71,7 @@ class Series:
         uid, before, now = about.ref.uid, self._written.get(about.ref.uid), self.clock()
         if before is not None:
             moved_at = now if _position(before.status) != _position(status) else before.moved_at
-            self._written[uid] = replace(before, status=status, failed=failed, moved_at=moved_at)
+            self._written[uid] = replace(before, about=about, status=status, failed=failed, moved_at=moved_at)
             return
         written = Written(about, status, failed, moved_at=now)
         if is_found and not _is_over(written, now):
@@ -91,6 +97,7 @@ class Series:
                 for point in points_of(self._numbers(uid, written, now)):
                     told = written.told.get((point.metric, point.attributes))
                     points.append(replace(point, told=told) if told else point)
+        points += self.endpoints.points()
         return points
 
     def _numbers(self, uid: str, written: Written, now: float) -> BatchNumbers:
@@ -99,6 +106,7 @@ class Series:
         started_at = status.start_time.timestamp() if status.start_time is not None else written.about.created_at
         runs = not status.phase.is_final and written.gone_at is None
         live = self.live(uid) if runs else None
+        shared = self.endpoints.of_batch(uid) if runs else None
         return BatchNumbers(
             namespace=ref.namespace,
             name=ref.name,
@@ -120,6 +128,12 @@ class Series:
             time_left_s=_time_left_s(status, now) if runs else None,
             age_s=now - started_at if runs else None,
             idle_s=now - written.moved_at if runs and status.phase is Phase.RUNNING else None,
+            held_s=held_s(status, now) if runs else {},
+            alarms_s=alarms_s(status, now) if runs else {},
+            budget_used=budget_used(status, written.about.budget) if runs else {},
+            granted=shared.granted if shared is not None else {},
+            endpoint=shared.endpoint if shared is not None else "",
+            waiting_workers=shared.waiting_workers if shared is not None else None,
         )
 
 

@@ -1,27 +1,27 @@
-"""Makes OpenTelemetry's exporters from settings, which are all passed in: nothing is left to the environment."""
+"""Makes exporters from settings, which are all passed in: nothing is left to the environment."""
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import requests
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
 
 from llmbatch_telemetry import settings
+from llmbatch_telemetry.exporting.http_spans import HttpSpanExporter
 from llmbatch_telemetry.settings import Signal
 
 _ANSWER_BYTES = 64 * 1024
 
 
 class SpanExporter(Protocol):
-    """What is used of OpenTelemetry's."""
+    """Sends spans that are encoded."""
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans, with retries within the timeout."""
+    def export(self, request: ExportTraceServiceRequest) -> bool:
+        """Whether it was taken, with retries within the timeout."""
 
     def shutdown(self) -> None:
         """Give up what is being sent."""
@@ -41,12 +41,12 @@ def span_exporter(signal: Signal) -> SpanExporter:
     """The exporter for spans."""
     if signal.protocol is settings.Protocol.GRPC:
         _quiet_grpc()
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
+        from llmbatch_telemetry.exporting.grpc_spans import GrpcSpanExporter
 
-        return Grpc(**_grpc_arguments(signal))
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
-
-    return Http(**_http_arguments(signal))
+        return GrpcSpanExporter(**_grpc_arguments(signal))
+    return HttpSpanExporter(
+        signal.endpoint, signal.headers, _session(signal), timeout_s=signal.timeout_s, is_gzip=signal.gzip
+    )
 
 
 def metric_exporter(signal: Signal) -> MetricExporter:
@@ -87,10 +87,19 @@ def _read_away(response: requests.Response, until: float) -> bool:
     return False
 
 
+def _session(signal: Signal) -> BoundedSession:
+    _check_files(signal)
+    session = BoundedSession()
+    session.verify = signal.certificate or True
+    if signal.client_certificate is not None:
+        key = signal.client_key
+        session.cert = signal.client_certificate if key is None else (signal.client_certificate, key)
+    return session
+
+
 def _http_arguments(signal: Signal) -> dict[str, Any]:
     from opentelemetry.exporter.otlp.proto.http import Compression
 
-    _check_files(signal)
     return {
         "endpoint": signal.endpoint,
         "headers": dict(signal.headers),
@@ -99,7 +108,7 @@ def _http_arguments(signal: Signal) -> dict[str, Any]:
         "certificate_file": signal.certificate,
         "client_certificate_file": signal.client_certificate,
         "client_key_file": signal.client_key,
-        "session": BoundedSession(),
+        "session": _session(signal),
     }
 
 

@@ -61,7 +61,10 @@ class Health:
         reason = reason[:_MOST_CHARACTERS]
         for secret in self._secrets:
             reason = reason.replace(secret, "[secret]")
-        return reason[:_REASON_CHARACTERS]
+        if len(reason) <= _REASON_CHARACTERS:
+            return reason
+        words = reason[:_REASON_CHARACTERS]
+        return f"{words.rpartition(' ')[0] or words} …"
 
 
 class Complaints(logging.Handler):
@@ -74,9 +77,13 @@ class Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the first one: it names the reason, later ones the giving up."""
         try:
-            self._said.setdefault(threading.get_ident(), record.getMessage()[:_MOST_CHARACTERS])
+            self.say(record.getMessage())
         except Exception:  # noqa: BLE001
             self.handleError(record)
+
+    def say(self, complaint: str) -> None:
+        """What an exporter of our own has to complain of."""
+        self._said.setdefault(threading.get_ident(), complaint[:_MOST_CHARACTERS])
 
     def has_said(self, thread: threading.Thread) -> bool:
         """Whether an exporter complains in a thread, and tries again."""

@@ -15,7 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from llmbatch_telemetry.exporting.exporters import metric_exporter, span_exporter
 from llmbatch_telemetry.exporting.health import Health, quiet_exporters
 from llmbatch_telemetry.exporting.metrics_sender import MetricsSender
-from llmbatch_telemetry.exporting.otel_spans import clean
+from llmbatch_telemetry.exporting.otlp_spans import SpanEncoder, clean
 from llmbatch_telemetry.exporting.outlets import MetricOutlet, SpanOutlet
 from llmbatch_telemetry.exporting.spans_sender import SpansSender
 from llmbatch_telemetry.meters import Meters
@@ -53,9 +53,14 @@ class OtlpExporting:
             self._metrics.close(until - time.monotonic())
 
 
-def start_exporting(settings: Settings, attributes: Mapping[str, str], meters: Meters) -> OtlpExporting:
-    """Begin to send what the settings ask for. Raises for what cannot work, such as a certificate that is not there."""
-    resource, scope = _resource(attributes), InstrumentationScope("llmbatch", _version())
+def start_exporting(
+    settings: Settings, spans_attributes: Mapping[str, str], attributes: Mapping[str, str], meters: Meters
+) -> OtlpExporting:
+    """Begin to send what the settings ask for, as the resources that the attributes describe.
+
+    Raises for what cannot work, such as a certificate that is not there.
+    """
+    scope = InstrumentationScope("llmbatch", _version())
     # Both are made before either is started: one that cannot be made leaves no thread of the other.
     for_spans = None if settings.traces is None else span_exporter(settings.traces)
     for_metrics = None if settings.metrics is None else metric_exporter(settings.metrics)
@@ -63,11 +68,13 @@ def start_exporting(settings: Settings, attributes: Mapping[str, str], meters: M
     spans = metrics = None
     if for_spans is not None and settings.traces is not None:
         health = Health("spans", settings.traces)
-        spans = SpansSender(SpanOutlet(for_spans, health, resource, scope), settings.queue)
+        spans = SpansSender(
+            SpanOutlet(for_spans, health, SpanEncoder(_resource(spans_attributes), scope)), settings.queue
+        )
         meters.observe(spans.points)
     if for_metrics is not None and settings.metrics is not None:
         health = Health("metrics", settings.metrics)
-        outlet = MetricOutlet(for_metrics, health, resource, scope)
+        outlet = MetricOutlet(for_metrics, health, _resource(attributes), scope)
         metrics = MetricsSender(outlet, meters, settings.interval_s, settings.temporality)
     return OtlpExporting(spans, metrics)
 

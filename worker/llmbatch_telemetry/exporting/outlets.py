@@ -1,17 +1,15 @@
-"""Gives spans and points to OpenTelemetry's exporters. Nothing here raises: these run in threads that must not end."""
+"""Gives spans and points to exporters. Nothing here raises: these run in threads that must not end."""
 
 from collections.abc import Sequence
 
 from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from llmbatch_telemetry.exporting.exporters import MetricExporter, SpanExporter
 from llmbatch_telemetry.exporting.health import COMPLAINTS, Health
 from llmbatch_telemetry.exporting.otel_metrics import metrics_data
-from llmbatch_telemetry.exporting.otel_spans import otel_span
+from llmbatch_telemetry.exporting.otlp_spans import SpanEncoder, count_of
 from llmbatch_telemetry.exporting.totals import Reading
 from llmbatch_telemetry.spans import Span
 
@@ -19,35 +17,27 @@ from llmbatch_telemetry.spans import Span
 class SpanOutlet:
     """Sends spans and knows whether they get there."""
 
-    def __init__(self, exporter: SpanExporter, health: Health, resource: Resource, scope: InstrumentationScope) -> None:
+    def __init__(self, exporter: SpanExporter, health: Health, encoder: SpanEncoder) -> None:
         self._exporter = exporter
         self.health = health
-        self._resource = resource
-        self._scope = scope
+        self._encoder = encoder
 
     def send(self, spans: Sequence[Span]) -> int:
         """How many were taken."""
-        sound = [made for span in spans if (made := self._made(span)) is not None]
-        if not sound:
-            return 0
         try:
-            is_taken = self._exporter.export(sound) is SpanExportResult.SUCCESS
+            request = self._encoder.request(spans)
+            if not (count := count_of(request)):
+                return 0
+            is_taken = self._exporter.export(request)
         except Exception as error:  # noqa: BLE001
             self.health.failed(repr(error))
             return 0
         self.health.note(is_taken, COMPLAINTS.taken())
-        return len(sound) if is_taken else 0
+        return count if is_taken else 0
 
     def give_up(self) -> None:
         """End what is being sent."""
         _shut(self._exporter)
-
-    def _made(self, span: Span) -> ReadableSpan | None:
-        """None for one that cannot be sent, which must not cost the others."""
-        try:
-            return otel_span(span, self._resource, self._scope)
-        except Exception:  # noqa: BLE001
-            return None
 
 
 class MetricOutlet:

@@ -19,6 +19,10 @@ _CHARACTERS_AT_ONCE = 1_000_000
 _CHARACTERS_WAITING = 16_000_000
 
 
+_Waiting = tuple[Span, int]
+"""A span and its characters."""
+
+
 class SpansSender:
     """A queue with a bound, and the thread that empties it."""
 
@@ -26,7 +30,7 @@ class SpansSender:
         self._outlet = outlet
         self._health = outlet.health
         self._queue = queue
-        self._waiting: deque[Span | threading.Event] = deque()
+        self._waiting: deque[_Waiting | threading.Event] = deque()
         """Spans, and the marks of those who wait until all before them are sent."""
         self._wake = threading.Event()
         self._change = threading.Condition()
@@ -50,7 +54,7 @@ class SpansSender:
             self._lose(1)
             return
         self._put_characters += characters
-        waiting.append(span)
+        waiting.append((span, characters))
         if len(waiting) >= self._queue.batch and not self._wake.is_set():
             self._wake.set()
 
@@ -108,15 +112,16 @@ class SpansSender:
         """As many spans as are sent at once, or those before the first mark, with it."""
         spans: list[Span] = []
         mark: threading.Event | None = None
-        characters = 0
-        while self._waiting and len(spans) < self._queue.batch and characters < _CHARACTERS_AT_ONCE:
+        taken_characters = 0
+        while self._waiting and len(spans) < self._queue.batch and taken_characters < _CHARACTERS_AT_ONCE:
             first = self._waiting.popleft()
             if isinstance(first, threading.Event):
                 mark = first
                 break
-            spans.append(first)
-            characters += _characters(first)
-        self._taken_characters += characters
+            span, characters = first
+            spans.append(span)
+            taken_characters += characters
+        self._taken_characters += taken_characters
         return spans, mark
 
     def _take_all(self) -> Iterator[Span]:
@@ -126,8 +131,8 @@ class SpansSender:
                 first = self._waiting.popleft()
             except IndexError:
                 return
-            if isinstance(first, Span):
-                yield first
+            if not isinstance(first, threading.Event):
+                yield first[0]
 
     def _lose(self, count: int) -> None:
         if count:

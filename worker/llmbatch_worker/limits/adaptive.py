@@ -38,15 +38,18 @@ class AdaptiveConcurrency:
         """Requests that may be in flight."""
         return max(1, min(self.most, int(self._limit)))
 
-    def answered(self, latency_s: float, in_flight: int) -> None:
-        """An answer took `latency_s`; `in_flight` requests were under way when it came."""
+    def answered(self, latency_s: float, in_flight: int) -> bool:
+        """An answer took `latency_s`; `in_flight` requests were under way when it came. True if the limit shrank."""
         if self._settling > 0:
             self._settling -= 1
-            return
+            return False
         self._latencies.append(latency_s)
         self._peak_in_flight = max(self._peak_in_flight, in_flight)
         if len(self._latencies) >= max(_LEAST_SAMPLES, self.limit):
+            before = self._limit
             self._end_window()
+            return self._limit < before
+        return False
 
     def pushed_back(self, sent_at: float, now: float) -> bool:
         """The endpoint was too busy for a request sent at `sent_at`. True if this made the limit smaller."""

@@ -1,54 +1,92 @@
-"""Spends an amount per minute evenly, so that no sliding window of a minute ever holds more than the limit. Pure.
+"""Spends an amount per minute evenly. Pure: time is an argument, in seconds of a clock that never goes back.
 
-A virtual clock (GCRA, as in ATM Forum TM 4.0, section 4.4.2): each amount pushes the clock on by the time it is worth,
-and the next may go when real time has caught up. Time is an argument, in seconds of a monotonic clock.
+A leaky bucket (GCRA, as in ATM Forum TM 4.0, section 4.4.2): what is spent is owed, the rate pays it off, and the next
+may go when nothing is owed. So a minute holds no more than the rate is worth plus the largest amount, which whoever
+gives the rate keeps free. The rate may change at any time: what is owed stays owed.
 """
 
-_USED_SHARE = 0.99
+from llmbatch_worker.limits.minute import Minute
+
+_USED_SHARE = 0.998
 _CATCH_UP_S = 0.1
-"""How far spending may run behind and still catch up; well below the 1 % of a minute that is left unused."""
-_LEAST_SHARE = 0.5
-_FORGET = 0.999
+"""How far spending may run behind and still catch up; a little less than the share of a minute that is left unused."""
 
 
 class Pacer:
     """One limit per minute. None: no limit."""
 
     def __init__(self, per_minute: float | None = None) -> None:
-        self.per_minute = per_minute
-        self._clock = float("-inf")
-        self._largest = 0.0
+        self._per_minute = per_minute
+        self._owed = 0.0
+        self._at: float | None = None
+
+    @property
+    def per_minute(self) -> float | None:
+        """The rate."""
+        return self._per_minute
+
+    def change(self, per_minute: float | None, now: float) -> None:
+        """Another rate holds from now on."""
+        self._settle(now)
+        self._per_minute = per_minute
 
     def wait_s(self, now: float, amount: float = 1.0) -> float:
         """Seconds until an amount may go."""
-        if self.per_minute is None:
+        if self._per_minute is None:
             return 0.0
-        if self.per_minute <= 0:
+        if self._per_minute <= 0:
             return float("inf")
-        if amount > 1 and self._clock == float("-inf"):  # others may begin at the same moment
-            self._clock = now
-        in_advance = max(0.0, amount - max(self._largest, 1.0)) / self._per_second(amount)
-        return max(0.0, self._clock + in_advance - now)
+        self._settle(now)
+        return max(0.0, self._owed / self._per_second)
 
     def take(self, amount: float, now: float) -> None:
-        """Spend an amount."""
-        if self.per_minute is None or self.per_minute <= 0:
-            return
-        if amount > 1:
-            self._largest = max(amount, self._largest * _FORGET)
-        self._clock = max(self._clock, now - _CATCH_UP_S) + amount / self._per_second(amount)
+        """Spend an amount; what the rate was worth while nobody spent it is not saved up."""
+        if self._per_minute is not None:
+            self._settle(now)
+            self._owed = max(self._owed, -_CATCH_UP_S * self._per_second) + amount
 
-    def give_back(self, amount: float) -> None:
-        """Correct an estimate: what was not used after all, or (negative) what was used beyond it."""
-        if self.per_minute is not None and self.per_minute > 0:
-            self._clock -= amount / self._per_second(0.0)
+    @property
+    def _per_second(self) -> float:
+        return _USED_SHARE * (self._per_minute or 0.0) / 60
 
-    def _per_second(self, amount: float) -> float:
-        """A window can hold one amount more than its length is worth, so the largest is kept free (1 is in the 1 %).
+    def _settle(self, now: float) -> None:
+        """Pay off what the rate was worth since the last time."""
+        if self._at is not None:
+            self._owed -= self._per_second * (now - self._at)
+        self._at = now
 
-        An amount larger than all before waits for the difference in advance.
-        """
-        assert self.per_minute is not None
-        largest = max(self._largest, amount if amount > 1 else 0.0)
-        spent = min(_USED_SHARE * self.per_minute, 0.995 * (self.per_minute - largest))
-        return max(spent, _LEAST_SHARE * self.per_minute) / 60
+
+class TokenPacer(Pacer):
+    """A limit on amounts that are estimates at first, and corrected later."""
+
+    def __init__(self, per_minute: float | None = None) -> None:
+        super().__init__(per_minute)
+        self._minute = Minute()
+
+    def change(self, per_minute: float | None, now: float) -> None:
+        """Another rate holds from now on."""
+        if self._per_minute is None:
+            self._minute = Minute()
+        self._minute.grant(self._per_minute or 0.0, now)
+        super().change(per_minute, now)
+
+    def wait_s(self, now: float, amount: float = 1.0) -> float:
+        """Seconds until an amount may go."""
+        paced_s = super().wait_s(now, amount)
+        if self._per_minute is None or paced_s > 0:
+            return paced_s
+        self._minute.grant(self._per_minute, now)
+        return self._minute.wait_s(amount, now)
+
+    def take(self, amount: float, now: float) -> None:
+        """Spend an amount; what the rate was worth while nobody spent it is not saved up."""
+        super().take(amount, now)
+        if self.per_minute is not None:
+            self._minute.use(amount, now)
+
+    def give_back(self, amount: float, sent_at: float, now: float) -> None:
+        """Correct the estimate of what was spent at `sent_at`: what was not used, or (negative) used beyond it."""
+        if self._per_minute is not None:
+            self._minute.correct(amount, sent_at, now)
+            self._settle(now)
+            self._owed -= amount

@@ -54,11 +54,11 @@ class Calls:
     """The kinds of call of one batch."""
 
     def __init__(self, spec: LLMBatchSpec, input_format: InputFormat) -> None:
-        self._url = spec.endpoint.url
+        self._url = spec.endpoint.base_url
         self._model = spec.model
         self._api = spec.request.api if spec.request is not None else Api.CHAT
         self._known: dict[tuple[Api, str], Call] = {}
-        self.server = server_of(self._url)
+        self.server = server_of(self._url, spec.endpoint.provider)
         is_asked_by_items = input_format is InputFormat.OPENAI
         self._only = None if is_asked_by_items else self._make(self._api, self._model or "", has_series=True)
 
@@ -84,11 +84,11 @@ class Calls:
         return Call(operation, model, server, plain_url(f"{self._url}{api.path}"), series)
 
 
-def server_of(url: str) -> Server:
-    """The endpoint at a URL."""
+def server_of(url: str, provider: str | None = None) -> Server:
+    """The endpoint at a URL; of which provider, if that was said."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return Server(provider_of(host), host, parts.port or _PORTS.get(parts.scheme, 443))
+    return Server(provider or provider_of(host), host, parts.port or _PORTS.get(parts.scheme, 443))
 
 
 def plain_url(url: str) -> str:

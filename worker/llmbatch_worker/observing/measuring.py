@@ -8,15 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
 
-from llmbatch_contract.records import Record
 from llmbatch_telemetry import names
 from llmbatch_telemetry.meters import Attributes, Histogram, Meters, Point
 from llmbatch_worker.classify import Failure, Success
-from llmbatch_worker.events import AttemptEnded, Event, ItemDone
+from llmbatch_worker.events import AttemptEnded, Heard, ItemDone
 from llmbatch_worker.observing.calls import Calls
-from llmbatch_worker.work import Work
 
 _SUCCEEDED, _FAILED = "succeeded", "failed"
 _ANSWERED = ("200", "")
@@ -25,8 +22,6 @@ _ANSWERED = ("200", "")
 @dataclass
 class Measuring:
     """The metrics of one worker's requests and items."""
-
-    hears: ClassVar = (AttemptEnded, ItemDone)
 
     meters: Meters
     calls: Calls
@@ -45,24 +40,25 @@ class Measuring:
     def __post_init__(self) -> None:
         self.meters.observe(self._points)
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, AttemptEnded):
-            self._attempt_ended(event.work, event.verdict)
-        elif isinstance(event, ItemDone):
-            self._item_done(event.record, event.work)
+    @property
+    def heard(self) -> Heard:
+        """What this listens to."""
+        return {AttemptEnded: self._attempt_ended, ItemDone: self._item_done}
 
-    def _attempt_ended(self, work: Work, verdict: Success | Failure) -> None:
-        attempt, answer = work.attempt, verdict.answer
+    def _attempt_ended(self, event: AttemptEnded) -> None:
+        attempt, verdict = event.work.attempt, event.verdict
         assert attempt is not None
         self._requests.record(_ANSWERED if isinstance(verdict, Success) else _failure(verdict), attempt.latency_s)
         self._waits.record((), attempt.waited_s)
+        answer = verdict.answer
         if answer is not None and answer.usage.total:
-            call = self.calls.of(work.item).series
+            call = self.calls.of(event.work.item).series
             self._tokens_in.record(call, answer.usage.input)
             if answer.usage.output:
                 self._tokens_out.record(call, answer.usage.output)
 
-    def _item_done(self, record: Record, work: Work) -> None:
+    def _item_done(self, event: ItemDone) -> None:
+        record, work = event.record, event.work
         category = record["error"]["category"] if "error" in record else ""
         self._items[category] += 1
         if work.first_attempt_at is None:

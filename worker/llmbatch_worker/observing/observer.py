@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
@@ -14,7 +15,7 @@ from llmbatch_telemetry.lag import watch_loop
 from llmbatch_telemetry.spans import Value
 from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.asking import Asker
-from llmbatch_worker.events import Emit, Event, heard_by
+from llmbatch_worker.events import Heard
 from llmbatch_worker.link import Link
 from llmbatch_worker.observing.calls import Calls
 from llmbatch_worker.observing.contents import input_messages, output_messages
@@ -40,17 +41,17 @@ class Observer:
         spec = job.batch.spec
         self._telemetry, self._asker = telemetry, asker
         calls = Calls(spec, plan.input.format)
-        self.listeners: tuple[Emit, ...] = ()
+        self.listeners: tuple[Heard, ...] = ()
         self.new_span_id: Callable[[], str] | None = None
         """For attempts; None: there are no spans."""
         self._spans: SpanKeeper | None = None
         if telemetry.meters.is_on:
-            self.listeners += (_unfailing(Measuring(telemetry.meters, calls)),)
+            self.listeners += (_unfailing(Measuring(telemetry.meters, calls).heard),)
         if telemetry.has_spans:
             contents = self._contents if spec.telemetry.capture_content else _no_contents
             stages = stages_of(plan, job.batch.metadata, process)
             self._spans = SpanKeeper(telemetry, plan, stages, calls, spec.telemetry.sampled_items, contents)
-            self.listeners += (_unfailing(self._spans),)
+            self.listeners += (_unfailing(self._spans.heard),)
             self.new_span_id = telemetry.span_id
 
     def timed(self, link: Link) -> Link:
@@ -103,24 +104,31 @@ class Observer:
         return content
 
 
-def _unfailing(listen: Emit) -> Emit:
-    """The same listener; a fault in telemetry costs what it would have told, not the batch. Logged once."""
-    return _Unfailing(listen, heard_by(listen))
+def _unfailing(heard: Heard) -> Heard:
+    """The same for a listener's faults to cost what it would have told, not the batch. The first is logged."""
+    faults = _Faults()
+    return {kind: faults.caught_of(hear) for kind, hear in heard.items()}
 
 
 @dataclass
-class _Unfailing:
-    listen: Emit
-    hears: tuple[type, ...]
+class _Faults:
+    """Of one listener."""
+
     is_known: bool = False
 
-    def __call__(self, event: Event) -> None:
-        try:
-            self.listen(event)
-        except Exception:  # noqa: BLE001
-            if not self.is_known:
-                _log.exception(_FAULT)
-            self.is_known = True
+    def caught_of(self, hear: Callable[[Any], None]) -> Callable[[Any], None]:
+        def unfailing(event: Any) -> None:
+            try:
+                hear(event)
+            except Exception:  # noqa: BLE001
+                self._note()
+
+        return unfailing
+
+    def _note(self) -> None:
+        if not self.is_known:
+            _log.exception(_FAULT)
+        self.is_known = True
 
 
 def _no_contents(_item: EndedItem) -> dict[str, Value]:

@@ -7,17 +7,15 @@ until their shard ends. Nothing else is held.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from llmbatch_contract.categories import Category
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.progress import ShardProgress
-from llmbatch_contract.records import Record
 from llmbatch_telemetry import names
 from llmbatch_telemetry.spans import Span, Value
 from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.classify import Failure
-from llmbatch_worker.events import AttemptEnded, Event, ItemDone, ShardDone, ShardOpened
+from llmbatch_worker.events import AttemptEnded, Heard, ItemDone, ShardDone, ShardOpened
 from llmbatch_worker.observing.calls import Calls
 from llmbatch_worker.observing.item_spans import EndedItem, spans_of
 from llmbatch_worker.observing.sampling import KeptFor, Slowest, is_sampled, slow_per_shard
@@ -57,8 +55,6 @@ class _Open:
 class SpanKeeper:
     """The spans of one worker."""
 
-    hears: ClassVar = (ShardOpened, AttemptEnded, ItemDone, ShardDone)
-
     telemetry: Telemetry
     plan: Plan
     stages: Stages
@@ -72,42 +68,45 @@ class SpanKeeper:
     _open: dict[int, _Open] = field(default_factory=dict)
     _last: AttemptEnded | None = None
 
-    def __call__(self, event: Event) -> None:
-        match event:
-            case AttemptEnded():
-                self._attempt_ended(event)
-            case ItemDone(number, record, work):
-                self._item_done(self._open[number], record, work)
-            case ShardOpened(progress):
-                most = slow_per_shard(self.budget, len(self.plan.shards))
-                number = progress.shard
-                self._open[number] = _Open(self.stages.shard_id(number), self.clock(), progress, Slowest(most))
-            case ShardDone(number):
-                self._close(number)
+    @property
+    def heard(self) -> Heard:
+        """What this listens to."""
+        return {
+            ShardOpened: self._shard_opened,
+            AttemptEnded: self._attempt_ended,
+            ItemDone: self._item_done,
+            ShardDone: lambda event: self._close(event.shard),
+        }
 
     def leave(self, failed_as: str) -> None:
-        """The worker ends, and with it its attempts at the shards that are not done."""
+        """The worker ends, and with it its attempts at the shards that are not done. Empty: it was to leave them so."""
         for number in list(self._open):
-            self._close(number, failed_as)
+            self._close(number, failed_as or None)
+
+    def _shard_opened(self, event: ShardOpened) -> None:
+        number = event.progress.shard
+        slowest = Slowest[tuple[Span, ...]](slow_per_shard(self.budget, len(self.plan.shards)))
+        self._open[number] = _Open(self.stages.shard_id(number), self.clock(), event.progress, slowest)
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
-        work, attempt = event.work, event.work.attempt
+        work, attempt, verdict = event.work, event.work.attempt, event.verdict
         if attempt is None:
             return
         self._open[work.shard].attempts += 1
         attempt.again_after_s = event.again_after_s
-        if isinstance(event.verdict, Failure):
-            attempt.category, attempt.status = event.verdict.category, event.verdict.status
+        if isinstance(verdict, Failure):
+            attempt.category, attempt.status = verdict.category, verdict.status
         else:
             attempt.status = 200
         if event.again_after_s is not None:
             work.tried = _kept(work.tried or [], attempt)
         self._last = event
         if event.stops:
-            assert isinstance(event.verdict, Failure)
-            self._export(self._ended(work, event.verdict.category), KeptFor.FAILED)
+            assert isinstance(verdict, Failure)
+            self._export(self._ended(work, verdict.category), KeptFor.FAILED)
 
-    def _item_done(self, shard: _Open, record: Record, work: Work) -> None:
+    def _item_done(self, event: ItemDone) -> None:
+        shard, record, work = self._open[event.shard], event.record, event.work
         if "error" in record:
             shard.failed += 1
             self.has_new_failures = True

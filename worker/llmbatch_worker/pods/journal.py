@@ -50,6 +50,10 @@ class Journal:
         """The word on the last shard."""
         return None if self._last is None else self._keeper.of(self._last)
 
+    def of(self, shard: int) -> ShardProgress:
+        """The word on a shard that was opened."""
+        return self._keeper.of(shard)
+
     def _item_failed(self, shard: int, letter: DeadLetter) -> None:
         category = letter["error"]["category"]
         self._failed[shard][category] += 1

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _STAGES: dict[Stage, Callable[[stages.Pod], Exit]] = {
     Stage.PLAN: stages.plan_stage,
+    Stage.CANARY: stages.canary_stage,
     Stage.SHARD: stages.shard_stage,
     Stage.FINALIZE: stages.finalize_stage,
     Stage.RUN: stages.run_stage,

@@ -6,7 +6,7 @@ shall be at work a second after its start.
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from llmbatch_telemetry import names
 from llmbatch_telemetry.names import SpanName
 from llmbatch_telemetry.spans import Value
 from llmbatch_worker.channel import Channel
+from llmbatch_worker.pods.canary import Stopwatch, canary_counts, first_items
 from llmbatch_worker.pods.halting import Halt
 from llmbatch_worker.pods.journal import Journal, log
 from llmbatch_worker.pods.setting import Setting
@@ -121,6 +122,15 @@ def _planned_before(pod: Pod) -> Plan:
     return plan
 
 
+def canary_stage(pod: Pod) -> Exit:
+    """Ask the first items of some shards, and leave these shards to the pods that come after."""
+    canary = pod.config.job.batch.spec.canary
+    with pod.telling.shard(0):
+        plan = _planned_before(pod)
+        first = first_items(plan.shards, canary.items if canary is not None else 0)
+        return asyncio.run(_work(pod, plan, first, first))
+
+
 def shard_stage(pod: Pod) -> Exit:
     """Work on the shard whose number is the pod's index."""
     index = pod.setting.index
@@ -150,19 +160,19 @@ def run_stage(pod: Pod) -> Exit:
     return code
 
 
-async def _work(pod: Pod, plan: Plan, shards: Iterable[int]) -> Exit:
-    """Work on shards until they are done, or there is a reason to leave."""
+async def _work(pod: Pod, plan: Plan, shards: Iterable[int], first: Mapping[int, int] | None = None) -> Exit:
+    """Work on shards until they are done, or there is a reason to leave; of those in `first`, on so many items."""
     from llmbatch_worker.engine import Engine
     from llmbatch_worker.pods.link import HttpsLink
 
     numbers, loop = list(shards), asyncio.get_running_loop()
-    journal = Journal(pod.telling.stages)
+    journal, stopwatch = Journal(pod.telling.stages), Stopwatch()
     link = HttpsLink(pod.channel, facts_of(plan), numbers, lambda: engine.interrupt())
     pod_name = pod.setting.place.pod
     engine = Engine(
         pod.config.job, plan, link,
-        worker=pod_name, stores=pod.stores, listeners=(journal, pod.telling),
-        telemetry=pod.telling.telemetry, process=pod_name,
+        worker=pod_name, stores=pod.stores, listeners=(journal, pod.telling, *([] if first is None else [stopwatch])),
+        telemetry=pod.telling.telemetry, process=pod_name, first=first, waits_for_endpoint=True,
     )  # fmt: skip
 
     def leave() -> None:
@@ -175,7 +185,11 @@ async def _work(pod: Pod, plan: Plan, shards: Iterable[int]) -> Exit:
     finally:
         pod.notes.progress = journal.progress if len(numbers) == 1 else None
     pod.notes.stop = ended.stop
-    return _code(ended, is_done=journal.done.issuperset(numbers))
+    if first is None:
+        return _code(ended, is_done=journal.done.issuperset(numbers))
+    if ended.is_finished:
+        pod.notes.canary = canary_counts((journal.of(number) for number in numbers), stopwatch.per_minute)
+    return _code(ended, is_done=ended.is_finished)
 
 
 def _code(ended: "Ended", *, is_done: bool) -> Exit:

@@ -7,7 +7,7 @@ from typing import Any
 
 from llmbatch_contract.categories import Category
 from llmbatch_contract.plan import Plan
-from llmbatch_contract.pods import ErrorCount, FinalCounts, LastWords, PodError, Stage
+from llmbatch_contract.pods import CanaryCounts, ErrorCount, FinalCounts, LastWords, PodError, Stage
 from llmbatch_contract.progress import Sample, ShardProgress
 from llmbatch_contract.reports import PlanFacts, StopReason
 from llmbatch_contract.usage import Usage
@@ -22,6 +22,7 @@ class Notes:
 
     plan: PlanFacts | None = None
     progress: ShardProgress | None = None
+    canary: CanaryCounts | None = None
     final: FinalCounts | None = None
     stop: StopReason | None = None
     error: PodError | None = None
@@ -29,7 +30,13 @@ class Notes:
     def as_words(self, stage: Stage) -> LastWords:
         """The last words of a stage."""
         return LastWords(
-            stage=stage, plan=self.plan, progress=self.progress, final=self.final, stop=self.stop, error=self.error
+            stage=stage,
+            plan=self.plan,
+            progress=self.progress,
+            canary=self.canary,
+            final=self.final,
+            stop=self.stop,
+            error=self.error,
         )
 
 

@@ -1,0 +1,39 @@
+"""Numbers as statuses and conditions show them. Pure."""
+
+import math
+
+from llmbatch_contract.status import Cost
+from llmbatch_contract.usage import Pricing, Usage
+
+
+def duration(seconds: float) -> str:
+    """As `3m20s`, `2h5m` or `4d7h`."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m" if hours < 24 else f"{hours // 24}d{hours % 24}h"
+
+
+def rounded(value: float) -> float:
+    """A rate, as exactly as anybody wants to know it."""
+    return round(value) if value >= 100 else round(value, 1)
+
+
+def count(number: int, of: str) -> str:
+    """As `1 item` or `2,000 items`."""
+    return f"{number:,} {of}" if number == 1 else f"{number:,} {of}s"
+
+
+def money(amount: float, currency: str) -> str:
+    """As `12.30 USD`; small amounts with more digits."""
+    shown = f"{amount:.2f}" if amount >= 1 else f"{amount:.4f}"
+    return f"{shown} {currency}"
+
+
+def cost_of(usage: Usage, pricing: Pricing | None) -> Cost | None:
+    """What it costs; None where no prices are known."""
+    amount = usage.cost(pricing)
+    if pricing is None or amount is None:
+        return None
+    return Cost(amount=round(amount, 6), currency=pricing.currency, display=money(amount, pricing.currency))
