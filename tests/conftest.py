@@ -6,9 +6,14 @@ pytest 9.2.)
 """
 
 import functools
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("untimed")  # how long a case takes depends on what else the machine does
 
 ROOT = Path(__file__).resolve().parents[1]
 _TROUBLE = (
@@ -33,6 +38,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return "cluster" if uses_cluster(file) else nodeid
 
     return ClusterTogether(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable(report: object) -> Generator[None, object, object]:
+    """Reports go from process to process as UTF-8, and hypothesis may show half a surrogate pair that broke a test."""
+    return _sendable((yield))
+
+
+def _sendable(value: object) -> object:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {key: _sendable(each) for key, each in value.items()}
+        case list() | tuple():
+            return type(value)(_sendable(each) for each in value)
+        case _:
+            return value
 
 
 @functools.cache

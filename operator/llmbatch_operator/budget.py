@@ -8,7 +8,7 @@ from llmbatch_contract.pods import Stage
 from llmbatch_contract.spec import Budget
 from llmbatch_contract.status import Condition, ConditionType, LLMBatchStatus, Reason
 from llmbatch_operator.observed import Fact, Observed
-from llmbatch_operator.shown import money
+from llmbatch_operator.shown import exact_money, money
 
 _ASKING = (Stage.CANARY, Stage.SHARD, Stage.RUN)
 _ENOUGH_ITEMS = 20
@@ -21,7 +21,7 @@ def budget_fact(o: Observed) -> Fact | None:
     if budget is None:
         return None
     known = o.condition(ConditionType.BUDGET_EXCEEDED)
-    if known is not None and known.message.startswith(_of(o, budget)):
+    if known is not None and known.message.startswith(f"{_of(o, budget)} is spent"):
         return Fact(True, known.reason, known.message)
     if o.talk.budget_is_spent or _is_spent(o, budget, known):
         told = f"{_of(o, budget)} is spent: {_used(o, budget)}; raise spec.budget and the batch goes on"
@@ -30,8 +30,8 @@ def budget_fact(o: Observed) -> Fact | None:
 
 
 def budget_is_raised(o: Observed) -> dict[ConditionType, Fact]:
-    """To be told of a batch that goes on."""
-    if o.condition(ConditionType.BUDGET_EXCEEDED) is None:
+    """That there is something left again, of a budget that was spent."""
+    if o.spec is None or o.condition(ConditionType.BUDGET_EXCEEDED) is None or budget_fact(o) is not None:
         return {}
     return {ConditionType.BUDGET_EXCEEDED: Fact(False, Reason.BUDGET_RAISED, "there is something left of the budget")}
 
@@ -70,7 +70,7 @@ def _amounts(status: LLMBatchStatus, budget: Budget) -> list[tuple[float, float]
 def _of(o: Observed, budget: Budget) -> str:
     """The budget in words: another one is another question."""
     tokens = [f"{budget.max_tokens:,} tokens"] if budget.max_tokens is not None else []
-    cost = [money(budget.max_cost, _currency(o))] if budget.max_cost is not None else []
+    cost = [exact_money(budget.max_cost, _currency(o))] if budget.max_cost is not None else []
     return f"the budget of {' and '.join([*cost, *tokens])}"
 
 

@@ -12,6 +12,7 @@ from llmbatch_contract.pods import Stage
 from llmbatch_contract.reports import Command
 from llmbatch_contract.status import ConditionType, Phase, Reason
 from llmbatch_operator.canary import canary_result, is_canary
+from llmbatch_operator.down import nobody_asks_it
 from llmbatch_operator.ending import final_phase, seconds_to_deadline, stop_reason, why_it_ends_early
 from llmbatch_operator.holds import what_holds
 from llmbatch_operator.observed import (
@@ -31,6 +32,7 @@ from llmbatch_operator.steps import (
     going,
     halt,
     in_the_way,
+    no_longer_in_the_way,
     not_suspended,
     soonest,
     started,
@@ -123,9 +125,9 @@ def _is_held(o: Observed, now: datetime) -> Decision | None:
         return None
     if (halting := halt(o, hold.more)) is not None:
         return replace(halting, waiting_for=hold.waiting_for)
-    facts = {ConditionType.SUSPENDED: hold.fact} | hold.more | in_the_way(o)
+    facts = {ConditionType.SUSPENDED: hold.fact} | no_longer_in_the_way(o) | nobody_asks_it(o) | hold.more
     again_after_s = soonest(seconds_to_deadline(o, now), hold.again_after_s)
-    return Decision(hold.phase, (), facts, Command.PAUSE, again_after_s, hold.waiting_for)
+    return Decision(hold.phase, (), facts | in_the_way(o), Command.PAUSE, again_after_s, hold.waiting_for)
 
 
 def _pods_are_replaced(o: Observed, now: datetime) -> Decision | None:

@@ -19,3 +19,10 @@ def endpoint_is_down(o: Observed) -> dict[ConditionType, Fact]:
     if known is not None and down is None and o.talk.has_answered:  # just restarted, it is not known yet
         return {ConditionType.ENDPOINT_DOWN: Fact(False, Reason.ENDPOINT_ANSWERS, "the endpoint answers again")}
     return {}
+
+
+def nobody_asks_it(o: Observed) -> dict[ConditionType, Fact]:
+    """Of a batch that is held: should the endpoint still be down when it goes on, that is told anew."""
+    if o.condition(ConditionType.ENDPOINT_DOWN) is None:
+        return {}
+    return {ConditionType.ENDPOINT_DOWN: Fact(False, Reason.RECOVERED, "the batch is held and does not ask it")}

@@ -242,6 +242,8 @@ def _is_news(observed: Observed, parsed: Parsed, written: Written) -> bool:
     """Whether pods shall be told something else than was written down for them, maybe before this operator started."""
     if parsed.resolved is None or written.config is not None:
         return parsed.resolved is not None and written.config is not parsed.resolved
+    if parsed.endpoint is not None and any(not job.is_at_rest for job in observed.jobs.values()):
+        return True  # nobody knows whether its LLMEndpoint has changed since
     return observed.status is not None and observed.status.observed_generation != parsed.generation
 
 

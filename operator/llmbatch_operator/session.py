@@ -65,7 +65,7 @@ class Session:
     """When the first of these reports came that no look has taken in."""
     _speakers: dict[str, _Speaker] = field(default_factory=dict)
     _stopped: set[str] = field(default_factory=set)
-    """Workers whose pods have ended."""
+    """Workers that have said goodbye, or whose pods have ended."""
 
     def __post_init__(self) -> None:
         self.coordinator = Coordinator(
@@ -126,6 +126,7 @@ class Session:
             return Reply(command=Command.STOP)
         if report.leaving:
             self._speakers.pop(report.worker, None)
+            self._stopped.add(report.worker)
             return self.coordinator.reply(report, now)
         reply = self.coordinator.reply(report, now)
         self._note(report, reply.grant, now)

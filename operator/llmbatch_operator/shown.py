@@ -31,6 +31,12 @@ def money(amount: float, currency: str) -> str:
     return f"{shown} {currency}"
 
 
+def exact_money(amount: float, currency: str) -> str:
+    """The same, with all digits where it would be rounded."""
+    shown = money(amount, currency)
+    return shown if float(shown.split()[0]) == amount else f"{amount} {currency}"
+
+
 def cost_of(usage: Usage, pricing: Pricing | None) -> Cost | None:
     """What it costs; None where no prices are known."""
     amount = usage.cost(pricing)

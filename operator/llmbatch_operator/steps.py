@@ -32,7 +32,7 @@ Facts = dict[ConditionType, Fact]
 
 def going(o: Observed, now: datetime, phase: Phase, create: CreateJob) -> Decision:
     """Let a stage go on, and say so."""
-    facts = not_suspended(o) | budget_is_raised(o) | _canary_is_well(o) | endpoint_is_down(o) | in_the_way(o)
+    facts = not_suspended(o) | no_longer_in_the_way(o) | endpoint_is_down(o) | in_the_way(o)
     if (plan := plan_of(o)) is not None:
         told = f"{count(plan.items, 'item')} in {count(plan.shards, 'shard')}"
         misfits = f"; the templates do not fit {plan.misfits:,} or more: {plan.first_misfit}" if plan.misfits else ""
@@ -79,6 +79,11 @@ def in_the_way(o: Observed) -> Facts:
     if o.condition(ConditionType.BLOCKED) is not None:
         return NO_LONGER
     return {}
+
+
+def no_longer_in_the_way(o: Observed) -> Facts:
+    """What has come right, though something else may hold it still: its budget is raised, its canary approved."""
+    return budget_is_raised(o) | _canary_is_well(o)
 
 
 def not_suspended(o: Observed) -> Facts:

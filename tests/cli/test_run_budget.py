@@ -1,5 +1,6 @@
 """A budget in a local run: it stops in time, says so, and goes on where it stopped when it is raised."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ async def test_a_run_ends_when_the_budget_is_spent_and_goes_on_when_it_is_raised
         finished = await bench.run("--workers", str(workers))
         assert finished.code == Exit.SUCCEEDED, str(finished)
         assert bench.indexes() == list(range(200))
+
+
+async def test_a_run_with_all_items_answered_ends_well_though_the_budget_is_spent(tmp_path: Path) -> None:
+    async with Simulator(SimulatorSettings.parse({})) as sim:
+        bench = Bench(tmp_path, sim.url)
+        document = bench.batch(items=texts(5))
+        assert (await bench.run()).code == Exit.SUCCEEDED
+        (bench.output / "summary.json").unlink()
+        uid = json.loads((bench.state / "plan.json").read_text())["uid"]
+        (bench.state / "spent.json").write_text(json.dumps({"uid": uid, "tokens": 999, "cost": 0}))
+        document["spec"]["budget"] = {"maxTokens": 900}
+        bench.write(document)
+        again = await bench.run()
+        assert again.code == Exit.SUCCEEDED, str(again)
+        assert sim.stats.requests == 5
 
 
 async def test_a_budget_of_money_is_told_with_its_currency(tmp_path: Path) -> None:

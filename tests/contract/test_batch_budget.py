@@ -130,6 +130,21 @@ def test_a_raised_budget_lets_the_batch_go_on() -> None:
     assert account.heard(workers[0].report()) == Allowance()
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_worker_that_dies_takes_no_more_with_it_than_it_would_have_used_soon(count: int) -> None:
+    account = BudgetAccount(Budget(max_tokens=1_000_000), None, Spent())
+    workers = [_Worker(f"w{n}", 300) for n in range(count)]
+    account.heard(Report(worker="dies at once"))
+    account.left("dies at once", has_said_all=False)
+    _settle(account, workers, rounds=10)
+    for worker in workers:
+        account.left(worker.name, has_said_all=False)
+    assert not account.is_spent
+    left = account.heard(Report(worker="next", largest_tokens=1e6, waits_for_budget=True)).tokens
+    assert left is not None
+    assert left >= 1_000_000 - _spent(workers) - count * 8 * 300
+
+
 def test_after_a_restart_what_was_spent_before_counts_once() -> None:
     first = BudgetAccount(Budget(max_tokens=20_000), None, Spent())
     workers = [_Worker(f"w{n}", 300) for n in range(4)]

@@ -236,6 +236,31 @@ def test_another_worker_asks_when_the_one_that_did_is_gone(goes: str) -> None:
     assert outage.probe
 
 
+def test_batches_probe_in_turns_so_that_one_cut_off_from_the_endpoint_does_not_hold_the_others() -> None:
+    room = _room()
+    first, second = _down(room, "a", "b")
+    other = room.join("c", "c", "elsewhere")
+    probers = []
+    for failures in range(10, 34):
+        room.now += 1
+        for worker in (first, second, other):
+            outage = room.report(worker, trouble=_trouble(6, failures)).outage
+            if outage is not None and outage.probe:
+                probers.append(worker.worker)
+    assert set(probers) >= {"a", "c"}
+    assert 8 <= probers.count("c") <= 16
+
+
+def test_a_worker_without_a_share_leaves_the_probe_to_one_that_has_one() -> None:
+    room = _room(requests_per_minute=60)
+    first, second = _down(room, "a", "b")
+    assert (room.get(first), room.get(second)) == (60, 0)
+    room.said[first]["demand"] = Demand(requests_per_minute=0)
+    room.rounds(75)
+    told = [room.report(worker).outage for worker in (first, second)]
+    assert [outage is not None and outage.probe for outage in told] == [False, True]
+
+
 def test_the_first_answer_ends_the_outage_for_all() -> None:
     room = _room()
     first, second = _down(room, "a", "b")

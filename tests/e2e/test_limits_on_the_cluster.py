@@ -100,6 +100,10 @@ def test_three_batches_in_two_namespaces_share_a_limit_whatever_dies(
     used, took_s = sent(simulator) - before, time.monotonic() - began
     assert 0.9 * _LIMIT / 2 * took_s / 60 <= used <= _LIMIT / 2 * took_s / 60 + 8
     assert simulator.stats()["violations"] == {"requests": 0, "tokens": 0, "concurrency": 0}
+    for name, (of, _) in pods.items():
+        of.delete(name)
+    for name, (of, _) in pods.items():
+        of.cluster.wait_until(f"no pod of {name} is left", lambda of=of, name=name: not of.pods(name))  # type: ignore[misc]
 
 
 @pytest.mark.timeout(150)

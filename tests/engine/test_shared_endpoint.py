@@ -29,6 +29,13 @@ def simulated(**settings: Any) -> Simulator:
     return Simulator(SimulatorSettings.parse({"latency": "30ms", **settings}))
 
 
+@pytest.fixture
+def soon_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint counts as down after one second, not five."""
+    for module in ("llmbatch_worker.limits.troubles", "llmbatch_contract.sharing.outages"):
+        monkeypatch.setattr(f"{module}._LEAST_S", 1.0)
+
+
 async def when(condition: Any, deadline_s: float = 30) -> None:
     await until(condition, deadline_s)
 
@@ -37,10 +44,10 @@ async def when(condition: Any, deadline_s: float = 30) -> None:
     ("enforced", "limits", "least_used"),
     [
         pytest.param(
-            {"requests_per_minute": 3000, "limit_window": "3s"}, {"requests_per_minute": 2700}, 0.95, id="requests"
+            {"requests_per_minute": 6000, "limit_window": "3s"}, {"requests_per_minute": 5400}, 0.7, id="requests"
         ),
         pytest.param(
-            {"tokens_per_minute": 120_000, "limit_window": "3s"}, {"tokens_per_minute": 108_000}, 0.9, id="tokens"
+            {"tokens_per_minute": 120_000, "limit_window": "3s"}, {"tokens_per_minute": 108_000}, 0.6, id="tokens"
         ),
         pytest.param({"max_concurrency": 5}, {"concurrency": 5}, None, id="concurrency"),
     ],
@@ -48,27 +55,30 @@ async def when(condition: Any, deadline_s: float = 30) -> None:
 async def test_two_batches_use_a_limit_up_and_never_exceed_it(
     tmp_path: Path, enforced: dict[str, Any], limits: dict[str, Any], least_used: float | None
 ) -> None:
-    """The limit given is a tenth lower: a window of 3 s leaves less room to catch up than the minute it is made for."""
+    """The limit given is a tenth lower: a window of 3 s leaves less room to catch up than the minute it is made for.
+
+    How much of it is used depends on what else the machine does; on a clock of its own tests/contract measures it.
+    """
     endpoint = shares(**limits)
     async with simulated(**enforced) as sim:
         one, two = (
-            OwnBatch(tmp_path / name, endpoint, items=texts(300), url=sim.url, request=ASKED, shardSize=50)
+            OwnBatch(tmp_path / name, endpoint, items=texts(250), url=sim.url, request=ASKED, shardSize=50)
             for name in ("one", "two")
         )
         running = [asyncio.create_task(b.run(w)) for b in (one, two) for w in ("pod-0", "pod-1")]
-        await when(lambda: sim.stats.requests > 150)
+        await when(lambda: sim.stats.requests > 120)
         began, before = time.monotonic(), (sim.stats.requests, sim.stats.input_tokens + sim.stats.output_tokens)
-        await when(lambda: sim.stats.requests > 450)
+        await when(lambda: sim.stats.requests > 420)
         took_s = time.monotonic() - began
         counts = (sim.stats.requests, sim.stats.input_tokens + sim.stats.output_tokens)
         await asyncio.gather(*running)
         assert sim.stats.violations == NONE
-        assert sim.stats.requests == 600
+        assert sim.stats.requests == 500
     if least_used is not None:
         limit = next(iter(limits.values()))
         used = [now - then for now, then in zip(counts, before, strict=True)]["tokens_per_minute" in limits]
         assert used >= least_used * limit * took_s / 60
-    assert all(len(b.records()) == 300 for b in (one, two))
+    assert all(len(b.records()) == 250 for b in (one, two))
 
 
 async def test_a_retry_after_that_one_batch_met_holds_the_other(tmp_path: Path) -> None:
@@ -76,24 +86,25 @@ async def test_a_retry_after_that_one_batch_met_holds_the_other(tmp_path: Path) 
 
     async def busy_once(_request: web.Request) -> web.Response:
         arrivals.append(time.monotonic())
-        if len(arrivals) == 40:
-            return web.json_response({"error": {"message": "wait"}}, status=429, headers={"Retry-After": "3"})
+        if len(arrivals) == 20:
+            return web.json_response({"error": {"message": "wait"}}, status=429, headers={"Retry-After": "2"})
         await asyncio.sleep(0.05)
         return chat_answer()
 
     endpoint = shares()
     async with serving(busy_once) as url:
         one, two = (
-            OwnBatch(tmp_path / name, endpoint, items=texts(150), url=url, concurrency=2) for name in ("one", "two")
+            OwnBatch(tmp_path / name, endpoint, items=texts(40), url=url, concurrency=2) for name in ("one", "two")
         )
         await asyncio.gather(one.run(), two.run())
-    met = arrivals[39]
-    early = [at - met for at in arrivals[40:] if at < met + 2.9]
+    met = arrivals[19]
+    early = [at - met for at in arrivals[20:] if at < met + 1.9]
     assert all(after_s < 1.0 for after_s in early), early
-    assert len(arrivals) == 301
+    assert len(arrivals) == 81
     assert max(two.records().values(), key=lambda r: r["completed_at"])["attempts"] == 1
 
 
+@pytest.mark.usefixtures("soon_down")
 async def test_an_outage_burns_no_attempt_and_one_worker_probes(tmp_path: Path) -> None:
     """With the connection refused and, once it is there again, with 503 for a while."""
     with socket.socket() as free:
@@ -103,26 +114,29 @@ async def test_an_outage_burns_no_attempt_and_one_worker_probes(tmp_path: Path) 
     retry = {"maxAttempts": 2, "initialSeconds": 0.2, "maxSeconds": 1}
     batches = [
         OwnBatch(
-            tmp_path / name, endpoint, items=texts(150), url=f"http://127.0.0.1:{port}/v1", concurrency=3, retry=retry
+            tmp_path / name, endpoint, items=texts(100), url=f"http://127.0.0.1:{port}/v1", concurrency=3, retry=retry
         )
         for name in ("one", "two")
     ]
     async with simulated(port=port, latency="100ms") as sim:
         running = [asyncio.create_task(b.run(w)) for b in batches for w in ("pod-0", "pod-1")]
         await when(lambda: sim.stats.answered_ok > 40)
-    await when(lambda: endpoint.facts(time.monotonic()).is_down, 15)
+    told = [link for each in batches for link in each.links.values()]
+    await when(lambda: all(link.reply is not None and link.reply.outage is not None for link in told), 15)
     async with simulated(port=port, latency="100ms", fail={"unavailable": 1.0}, fail_attempts=0) as sim:
-        await asyncio.sleep(4)
+        await when(lambda: sim.stats.requests > 0)
+        await asyncio.sleep(1)
         assert endpoint.facts(time.monotonic()).is_down
-        print("REQS", sim.stats.requests); assert sim.stats.requests <= 4, "one of four workers asks now and then"
+        assert sim.stats.requests <= 2, "one of four workers asks now and then"
         sim.update(fail={})
         await asyncio.gather(*running)
     assert not endpoint.facts(time.monotonic()).is_down
     for each in batches:
-        assert len(each.records()) == 150
+        assert len(each.records()) == 100
         assert not [record for record in each.records().values() if "error" in record]
 
 
+@pytest.mark.usefixtures("soon_down")
 async def test_an_endpoint_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

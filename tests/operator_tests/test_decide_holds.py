@@ -186,6 +186,19 @@ def test_a_budget_of_money(cost: float, is_held: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("budget", "known"),
+    [
+        pytest.param({"maxCost": 1.5}, "1.50 EUR and 1,000 tokens", id="one of two limits is taken away"),
+        pytest.param({"maxCost": 0.00014}, "0.0001 EUR", id="raised by less than is shown"),
+    ],
+)
+def test_a_budget_that_reads_almost_as_before_is_another(budget: dict[str, Any], known: str) -> None:
+    spent = _used(1000, _spent(f"the budget of {known} is spent: …"), cost=0.0001)
+    seen = batch(spec(budget=budget, endpoint=_PRICED), jobs=[job(SHARD, is_suspended=True)], status=spent)
+    assert decide(seen, NOW).facts[ConditionType.BUDGET_EXCEEDED].reason is Reason.BUDGET_RAISED
+
+
+@pytest.mark.parametrize(
     ("jobs", "phase"),
     [
         pytest.param([job(SHARD, is_complete=True)], Phase.FINALIZING, id="all shards are done"),
@@ -244,6 +257,31 @@ def test_of_several_holds_the_first_is_told(fields: dict[str, Any], reason: Reas
         batch(both, jobs=[job(PLAN, is_complete=True)], status=_used(1000)), canary=CanaryCounts(succeeded=1)
     )
     assert _held(decide(seen, NOW)).reason is reason
+
+
+def test_a_budget_that_is_raised_is_no_reason_any_more_while_something_else_holds() -> None:
+    both = spec(window=_AT_NIGHT, budget={"maxTokens": 5000})
+    spent = _used(1000, _spent("the budget of 1,000 tokens is spent: …"))
+    facts = decide(batch(both, jobs=[job(SHARD, is_suspended=True)], status=spent), NOW).facts
+    assert facts[ConditionType.SUSPENDED].reason is Reason.OUTSIDE_WINDOW
+    assert facts[ConditionType.BUDGET_EXCEEDED].reason is Reason.BUDGET_RAISED
+
+
+def test_a_spent_budget_stays_spent_while_its_user_suspends_the_batch() -> None:
+    spent = _used(1000, _spent("the budget of 1,000 tokens is spent: …"))
+    seen = batch(spec(suspend=True, budget=_BUDGET), jobs=[job(SHARD, is_suspended=True)], status=spent)
+    assert ConditionType.BUDGET_EXCEEDED not in decide(seen, NOW).facts
+
+
+def test_a_canary_that_is_approved_is_no_reason_any_more_while_something_else_holds() -> None:
+    failed = condition(ConditionType.CANARY_PASSED, Reason.APPROVAL_NEEDED, "look at it").model_copy(
+        update={"status": "False"}
+    )
+    both = spec(window=_AT_NIGHT, canary={"approve": "manual", "approved": True})
+    seen = batch(both, jobs=[job(PLAN, is_complete=True)], status=_used(10, failed))
+    decision = decide(replace(seen, canary=CanaryCounts(succeeded=1)), NOW)
+    assert _held(decision).reason is Reason.OUTSIDE_WINDOW
+    assert decision.facts[ConditionType.CANARY_PASSED].reason is Reason.APPROVED
 
 
 def test_a_held_batch_ends_by_its_deadline() -> None:

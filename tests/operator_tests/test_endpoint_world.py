@@ -201,3 +201,13 @@ def test_other_limits_and_prices_replace_no_pod() -> None:
     assert session is not None
     assert session.coordinator.pricing == told.pricing
     assert session.pool.shares.limits == told.limits
+
+
+def test_pods_are_told_of_limits_that_changed_while_the_operator_was_away() -> None:
+    world = _running(limits={"tokensPerMinute": 1000})
+    world.cluster.put_endpoint(ENDPOINT, url=_OLD, limits={"tokensPerMinute": 9000})
+    world.operator.restart()
+    world.seconds(3)
+    assert world.cluster.config is not None
+    assert world.cluster.config.job.batch.spec.endpoint.limits.tokens_per_minute == 9000
+    assert world.run_to_the_end().phase is Phase.SUCCEEDED

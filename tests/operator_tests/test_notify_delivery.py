@@ -229,7 +229,13 @@ async def test_a_slow_receiver_gets_a_few_at_once_and_holds_up_no_other_namespac
     assert receiver.most_at_once == 4
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "[::1]", "[fd00:ec2::254]", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "[fd00:ec2::254]", "0.0.0.0"),
+        *("\uff11\uff12\uff17.0.0.1", "127\u30020\u30020\u30021", "0x7f.1"),  # names that stand for 127.0.0.1
+    ],
+)
 async def test_nothing_is_sent_to_the_operators_own_node(receiver: Receiver, host: str) -> None:
     url = receiver.url.replace("127.0.0.1", host)
     async with delivering(outbox_with(finished(), Webhook(url=url)), allow_local=False) as post:

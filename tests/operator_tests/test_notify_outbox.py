@@ -162,10 +162,21 @@ def test_what_there_is_no_room_for_is_taken_up_later() -> None:
     for _ in range(500):
         assert turned_away == set()
         outbox.settle(_taken(outbox), Delivered(), 0)
-        turned_away = outbox.turned_away("team")
+        turned_away = outbox.turned_away()
     assert turned_away == {"uid-1000"}
     outbox.look(refs[1000], [WEBHOOK], finished(), 0)
     assert len(outbox) == 501
+
+
+def test_room_that_deleted_batches_leave_is_news() -> None:
+    outbox, news = Outbox(), []
+    refs = [BatchRef("team", "x", f"uid-{number}") for number in range(1001)]
+    for ref in refs:
+        outbox.look(ref, [WEBHOOK], finished(), 0)
+    outbox.on_news = lambda: news.append(outbox.turned_away())
+    for ref in refs[:1000]:
+        outbox.look(ref, [], finished(), 0)
+    assert [uids for uids in news if uids] == [{"uid-1000"}]
 
 
 def test_a_status_keeps_the_last_deliveries_and_those_of_what_is_still_so() -> None:

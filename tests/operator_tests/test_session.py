@@ -104,6 +104,16 @@ def test_another_policy_priority_and_budget_hold_from_the_next_report_on() -> No
     assert _report(session, shards=[_progress(9, 1)]).command is Command.STOP
 
 
+def test_a_report_that_comes_after_the_goodbye_is_granted_nothing_and_counts_nothing() -> None:
+    session = session_of(budget={"maxTokens": 10_000})
+    held = _report(session, largest_tokens=100).grant
+    _report(session, holds=held.dump(), spent={"tokens": 5200}, leaving=True)
+    late = _report(session, holds=held.dump(), spent={"tokens": 5100})
+    assert late == Reply(command=Command.STOP)
+    assert (session.workers, session.coordinator.workers) == (0, 0)
+    assert session.coordinator.spent.tokens == 5200
+
+
 # Draining
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from llmbatch_contract.reports import Demand
-from llmbatch_worker.limits.demands import Demands, Situation
+from llmbatch_worker.limits.demands import RATES, Demands, Situation
 from llmbatch_worker.limits.recent import Recent
 
 NOW = 1000.0
@@ -31,8 +31,8 @@ def test_without_a_limit_in_the_way_it_is_a_little_more_than_is_used() -> None:
 def test_of_a_rate_that_holds_requests_back_it_is_all_there_is_for_as_long_as_that(name: str) -> None:
     demands = Demands()
     demands.held(name, NOW)
-    wanted = demands.demand(BUSY, NOW + 1).dump()
-    assert [n for n, amount in Demand.model_validate(wanted) if amount is None] == [name]
+    wanted = demands.demand(BUSY, NOW + 1)
+    assert [n for n in RATES if getattr(wanted, n) is None] == [name]
     assert getattr(demands.demand(BUSY, NOW + 1.1), name) is not None
 
 
@@ -52,6 +52,29 @@ def test_it_is_no_more_than_the_last_items_can_use(left: int, requests: float, i
     demands.held("requests_per_minute", NOW)
     wanted = demands.demand(replace(BUSY, left=left), NOW)
     assert (wanted.requests_per_minute, wanted.concurrency) == (requests, in_flight)
+
+
+@pytest.mark.parametrize(
+    ("own", "latency_s", "possible"),
+    [
+        pytest.param(1, 20.0, 3.8, id="one at a time, of twenty seconds each"),
+        pytest.param(16, 2.0, 528.5, id="sixteen at a time"),
+    ],
+)
+def test_more_than_answers_come_back_it_cannot_send(own: int, latency_s: float, possible: float) -> None:
+    demands = Demands()
+    assert demands.demand(BUSY, NOW).possible_requests_per_minute is None
+    for _ in range(20):
+        demands.answered(latency_s)
+    said = demands.demand(replace(BUSY, own_concurrency=own, in_flight=0), NOW).possible_requests_per_minute
+    assert said == pytest.approx(possible)
+
+
+def test_before_the_first_answer_the_wait_for_it_tells_how_slow_it_is() -> None:
+    demands = Demands()
+    full = replace(BUSY, own_concurrency=1, in_flight=1, peak_in_flight=1)
+    said = [demands.demand(full, NOW + after_s).possible_requests_per_minute for after_s in (0, 2, 20)]
+    assert said == [None, pytest.approx(33.5), pytest.approx(3.8)]
 
 
 def test_a_wait_that_was_asked_for_changes_nothing_and_neither_do_the_seconds_after_it() -> None:

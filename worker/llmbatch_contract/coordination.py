@@ -158,6 +158,11 @@ class Coordinator:
         """Nothing more can be asked until the budget is raised."""
         return self._account.is_spent
 
+    @property
+    def budget_holds_back(self) -> bool:
+        """Something is left to ask that the budget does not allow."""
+        return self._account.holds_back
+
     def _count_written(self, now: float) -> None:
         """Sums over all shards are dear: not with every report."""
         if self.budget is not None and not self._counted_at <= now < self._counted_at + _COUNT_EVERY_S:

@@ -39,9 +39,12 @@ class Grant(Model):
     budget: Allowance = Allowance()
 
     def lapsed(self) -> "Grant":
-        """What is left of it when the lease is over: its number, and the budget, which does not lapse."""
+        """What is left of it when the lease is over: its number, and the budget, which does not lapse.
+
+        What had no limit has ended as well: there may be one by now.
+        """
         names = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "concurrency")
-        return self.model_copy(update={name: 0 for name in names if getattr(self, name) is not None})
+        return self.model_copy(update=dict.fromkeys(names, 0))
 
 
 class Demand(Model):
@@ -51,6 +54,8 @@ class Demand(Model):
     tokens_per_minute: float | None = None
     input_tokens_per_minute: float | None = None
     concurrency: int | None = None
+    possible_requests_per_minute: float | None = None
+    """More than these it could not send whatever the limits: that is how long answers take. None: not known."""
 
 
 class Used(Model):

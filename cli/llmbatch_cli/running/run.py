@@ -191,10 +191,10 @@ class LocalRun:
 
 
 async def _watch_budget(coordinator: Coordinator, spending: Spending, end: Callable[[], None]) -> None:
-    """Keep what is spent, and end the workers when nothing is left: the batch can go on another day."""
+    """Keep what is spent, and end the workers when nothing is left for them: the batch can go on another day."""
     if coordinator.budget is None:
         return
-    while not coordinator.budget_is_spent:
+    while not (coordinator.budget_is_spent and coordinator.budget_holds_back):
         spending.keep(coordinator)
         await asyncio.sleep(_REPORT_EVERY_S)
     end()

@@ -173,11 +173,10 @@ class Outbox:
         names, self._keyless = list(self._keyless), {}
         return names
 
-    def turned_away(self, namespace: str) -> set[str]:
+    def turned_away(self) -> set[str]:
         """Batches for whose letters there was no room, now that there is."""
-        if self._waiting[namespace] > _MOST_OF_NAMESPACE // 2:
-            return set()
-        return self._turned_away.pop(namespace, set())
+        free = [name for name in self._turned_away if self._waiting[name] <= _MOST_OF_NAMESPACE // 2]
+        return {uid for name in free for uid in self._turned_away.pop(name)}
 
     def __len__(self) -> int:
         return self._waiting.total()
@@ -220,6 +219,8 @@ class Outbox:
             del batch.letters[letter.id]
         letter.is_orphan = False
         self._waiting[letter.ref.namespace] -= 1
+        if letter.ref.namespace in self._turned_away:
+            self.on_news()
 
     def _want_key(self, namespace: str, *, is_new: bool) -> None:
         """The Secret of a namespace is there since an earlier batch, unless somebody has deleted it since."""

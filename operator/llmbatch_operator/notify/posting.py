@@ -9,12 +9,16 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from llmbatch_contract import __version__
 from llmbatch_contract.spec import API_VERSION, KIND
@@ -30,9 +34,12 @@ from llmbatch_operator.notify.signing import key_secret, signed_headers, signing
 logger = logging.getLogger("llmbatch.notify")
 
 _TIMEOUT_S = 10.0
+_RESOLVER_THREADS = 64
+"""A look-up cannot be called off: it takes its thread for longer than its try lasts."""
 _KEY_TRIES = 10
 _KEY_AGAIN_S = 60.0
 _REFUSED = "its address is a loopback or link-local one, which the operator does not send to"
+_NOT_VALID = "its URL is not valid"
 _HEADERS = {"content-type": "application/json", "user-agent": f"llmbatch/{__version__}"}
 
 
@@ -66,6 +73,8 @@ class Postman:
                     group.create_task(_unfailing(self._give_key(namespace)))
                 while (letter := self.outbox.next(self.clock())) is not None:
                     group.create_task(_unfailing(self._deliver(session, letter)))
+                for uid in self.outbox.turned_away():
+                    self.wake(uid)
                 await self._wait()
 
     async def _wait(self) -> None:
@@ -98,24 +107,25 @@ class Postman:
     def _settle(self, letter: Letter, outcome: Outcome) -> None:
         if (settled := self.outbox.settle(letter, outcome, self.clock())) is not None:
             self._report(settled)
-        for uid in self.outbox.turned_away(letter.ref.namespace):
-            self.wake(uid)
 
     async def _post(self, session: aiohttp.ClientSession, letter: Letter) -> Outcome:
-        host = urlsplit(letter.url).hostname or ""
-        if not self.allow_local and is_refused(host):
+        try:
+            url = URL(letter.url)
+        except ValueError:
+            return GiveUp(_NOT_VALID)
+        if not self.allow_local and is_refused(url.raw_host or ""):
             return GiveUp(_REFUSED)
         key = signing_key(self.master_key, letter.ref.namespace)
         headers = _HEADERS | signed_headers(key, letter.id, int(self.unix_time()), letter.body)
         try:
-            async with session.post(letter.url, data=letter.body, headers=headers, allow_redirects=False) as response:
+            async with session.post(url, data=letter.body, headers=headers, allow_redirects=False) as response:
                 return judge(response.status, response.headers.get("retry-after"))
         except AddressRefusedError:
             return GiveUp(_REFUSED)
         except TimeoutError:
             return TryAgain(f"it does not answer within {self.timeout_s:g} s")
         except aiohttp.InvalidURL:
-            return GiveUp("its URL is not valid")
+            return GiveUp(_NOT_VALID)
         except (aiohttp.ClientError, OSError) as error:
             return TryAgain(f"it cannot be reached: {error}")
 
@@ -154,22 +164,39 @@ class AddressRefusedError(Exception):
 
 
 class _Resolver(AbstractResolver):
-    """Finds addresses that something may be sent to; the connection goes to one of these and no other."""
+    """Finds addresses that something may be sent to; the connection goes to one of these and no other.
+
+    It has threads of its own: a name server that does not answer shall hold up nothing else.
+    """
 
     def __init__(self) -> None:
-        self._names = aiohttp.ThreadedResolver()
+        self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, "webhook-names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await self._names.resolve(host, port, family)
-        allowed = [each for each in found if not is_refused(each["host"])]
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        allowed = [_resolved(host, *each) for each in found if not is_refused(str(each[4][0]))]
         if found and not allowed:
             raise AddressRefusedError(host)
         return allowed
 
     async def close(self) -> None:
-        await self._names.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _resolved(
+    name: str, family: socket.AddressFamily, _kind: int, protocol: int, _canonical: str, address: tuple[Any, ...]
+) -> ResolveResult:
+    return ResolveResult(
+        hostname=name,
+        host=address[0],
+        port=address[1],
+        family=family,
+        proto=protocol,
+        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    )
 
 
 def _place(url: str) -> str:

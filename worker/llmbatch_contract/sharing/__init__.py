@@ -6,7 +6,7 @@ turns.py            who goes first where it is too little   amounts.py       fou
 ledger.py           what each may be using; leases          steady.py        a clock that never leaps
 found_limits.py     limits shown by pushing back            bursts.py        which push-backs are news
 outages.py          down, and who asks                      budget.py        allowances of a batch
-summing.py          facts for status and metrics
+summing.py          facts for status and metrics        demand.py        what each will use
 """
 
 from llmbatch_contract.sharing.budget import BudgetAccount

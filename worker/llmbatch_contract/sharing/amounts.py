@@ -8,6 +8,7 @@ Vector = tuple[float, ...]
 DIMENSIONS = ("requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "concurrency")
 """The limits that an endpoint can have, as `Limits`, `Grant`, `Demand` and `Used` name them."""
 REQUESTS, TOKENS, INPUT_TOKENS, CONCURRENCY = ALL = range(len(DIMENSIONS))
+RATES = (REQUESTS, TOKENS, INPUT_TOKENS)
 
 UNBOUNDED = float("inf")
 NOTHING: Vector = (0.0,) * len(DIMENSIONS)

@@ -126,6 +126,11 @@ class BudgetAccount:
             self._is_spent = not any(self._in_flight()) and min(self._left()) <= _ROUNDING
         return self._is_spent
 
+    @property
+    def holds_back(self) -> bool:
+        """Some worker has a request that it may not pay."""
+        return any(spender.waits for spender in self._spenders.values())
+
     def _take_in(self, report: Report) -> _Spender:
         said = report.spent
         spent = (float(said.tokens), said.cost)
@@ -162,12 +167,12 @@ class BudgetAccount:
         return (wanted[0], wanted[1])
 
     def _piece(self, n: int, spender: _Spender, left: _Amounts, sharers: list[_Spender]) -> float:
-        if len(sharers) == 1:
-            return max(0.0, left[n])
+        """What it will use soon, even if nobody else asks: if it dies, the piece counts as spent."""
         soon = max(_REQUESTS_AHEAD * spender.largest, spender.tokens_per_minute * _SECONDS_AHEAD / 60)
         soon *= self._price if n else 1.0
-        share = left[n] / (2 * len(sharers))
-        return max(0.0, min(share, soon) if soon else share)
+        if len(sharers) == 1:
+            return max(0.0, left[n] if left[n] <= 2 * soon else soon)
+        return max(0.0, min(left[n] / (2 * len(sharers)), soon))
 
     def _sharers(self, left: _Amounts) -> list[_Spender]:
         """As many as can each send the largest request twice; at the end one after the other."""

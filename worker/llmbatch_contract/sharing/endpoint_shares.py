@@ -107,7 +107,7 @@ class EndpointShares:
         return Share(
             grant,
             self._backoff_s(now),
-            self._outages.told(key, self._workers, now),
+            self._outages.told(key, self._workers, now, may_send=min(holding.last) > 0),
             is_urgent=self._is_urgent(key, holding, report.holds.number),
         )
 
@@ -151,7 +151,14 @@ class EndpointShares:
         if worker is None:
             worker = self._workers[member.key] = _Worker(member, DemandMemory(now))
             self._is_outdated = True
-        worker.demand.heard(vector_of(report.demand), used_vector(report.used), report.largest_tokens, now)
+        possible = report.demand.possible_requests_per_minute
+        worker.demand.heard(
+            vector_of(report.demand),
+            used_vector(report.used),
+            report.largest_tokens,
+            UNBOUNDED if possible is None else possible,
+            now,
+        )
         worker.member, worker.in_flight, worker.has_vanished = member, report.in_flight, False
 
     def _hear_of_endpoint(self, key: Key, report: Report, now: float) -> None:
@@ -314,11 +321,10 @@ class EndpointShares:
 
 
 def _asking(worker: _Worker, holding: Holding, among: Collection[int], *, is_paid: bool) -> Asking:
-    wanted = worker.demand.wanted(holding.last)
+    wanted = worker.demand.wanted(holding.last, among)
     return asking_for(
         worker.member,
-        wanted.firm,
-        wanted.most,
+        wanted,
         extra=NOTHING if is_paid else holding.extra,
         largest=worker.demand.largest,
         is_sending=all(holding.last[d] > 0 for d in among),

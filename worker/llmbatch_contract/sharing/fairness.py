@@ -9,6 +9,20 @@ from dataclasses import dataclass
 
 from llmbatch_contract.sharing.amounts import ALL, CONCURRENCY, NOTHING, UNBOUNDED, Vector
 
+_ROUNDING = 1e-6
+_ROOM, _MOST_ROOM = 1.015, 1.25
+"""How much more of a limit than goes with the others one gets where others want it, and where nobody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """On a single limit."""
+
+    weight: float
+    firm: float
+    most: float
+    need: float
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -23,6 +37,20 @@ class Wish:
     """It waits for its turn rather than take less."""
     extra: Vector = NOTHING
     """What its taking part costs beyond its part."""
+    each: Vector = NOTHING
+    """What a request takes of each rate; 0: not known."""
+
+    def claim(self, d: int, requests: float = UNBOUNDED) -> Claim:
+        """On one limit, if the others let so many requests go a minute: of this one, it has no use for more."""
+        firm, most, each = self.firm[d], self.most[d], self.each[d]
+        if requests != UNBOUNDED and each > 0:
+            firm = min(firm, max(_ROOM * each * requests, self.need[d]))
+            most = min(most, max(_MOST_ROOM * each * requests, firm))
+        return Claim(self.weight, firm, most, self.need[d])
+
+    def worth(self, part: float, d: int) -> float:
+        """How many requests a minute a part lets go."""
+        return part / self.each[d] if self.each[d] > 0 else UNBOUNDED
 
 
 def weighted_max_min(limit: float, weights: Sequence[float], demands: Sequence[float]) -> list[float]:
@@ -45,22 +73,26 @@ def divide(room: Vector, wishes: Sequence[Wish], among: Sequence[int], *, extra_
     `among`: the limits that there are. `extra_is_apart`: what taking part costs is not in the parts.
     """
     parts: list[Vector] = [tuple(0.0 if d in among else UNBOUNDED for d in ALL)] * len(wishes)
-    served = _served(room, wishes, among)
+    served = served_of(room, wishes, among)
     taken = [wishes[n] for n in served]
     costs = {d: sum(w.extra[d] for w in taken) if extra_is_apart else 0.0 for d in among}
-    by_limit = {d: _parts(room[d] - costs[d], taken, d) for d in among}
+    bounds, by_limit = [UNBOUNDED] * len(taken), dict[int, list[float]]()
+    for d in among:
+        claims = [wish.claim(d, bound) for wish, bound in zip(taken, bounds, strict=True)]
+        by_limit[d] = parts_of(room[d] - costs[d], claims, is_whole=d == CONCURRENCY)
+        bounds = [min(b, w.worth(part, d)) for b, w, part in zip(bounds, taken, by_limit[d], strict=True)]
     for place, n in enumerate(served):
         parts[n] = tuple(by_limit[d][place] if d in by_limit else UNBOUNDED for d in ALL)
     return parts
 
 
-def _served(room: Vector, wishes: Sequence[Wish], among: Sequence[int]) -> list[int]:
+def served_of(room: Vector, wishes: Sequence[Wish], among: Sequence[int]) -> list[int]:
     """Those whose needs all fit; the first that wants anything in any case."""
     left, served = list(room), list[int]()
     for n, wish in enumerate(wishes):
         if any(wish.most[d] <= 0 for d in among):
             continue
-        if served and any(wish.need[d] + wish.extra[d] > left[d] for d in among):
+        if served and any(wish.need[d] + wish.extra[d] > left[d] + _ROUNDING for d in among):
             continue
         served.append(n)
         for d in among:
@@ -68,14 +100,14 @@ def _served(room: Vector, wishes: Sequence[Wish], among: Sequence[int]) -> list[
     return served
 
 
-def _parts(limit: float, wishes: Sequence[Wish], d: int) -> list[float]:
+def parts_of(limit: float, claims: Sequence[Claim], *, is_whole: bool = False) -> list[float]:
     """First what is used for sure, then what could be."""
-    weights = [w.weight for w in wishes]
-    parts = _no_less_than_needed(limit, weights, [w.firm[d] for w in wishes], [w.need[d] for w in wishes])
+    weights, most = [c.weight for c in claims], [c.most for c in claims]
+    parts = _no_less_than_needed(limit, weights, [c.firm for c in claims], [c.need for c in claims])
     if (left := limit - sum(parts)) > 0:
-        hopes = [0.0 if w.most[d] == w.firm[d] else w.most[d] - w.firm[d] for w in wishes]
+        hopes = [0.0 if c.most == c.firm else c.most - c.firm for c in claims]
         parts = [a + b for a, b in zip(parts, weighted_max_min(left, weights, hopes), strict=True)]
-    return whole(parts, limit, [w.most[d] for w in wishes]) if d == CONCURRENCY else parts
+    return whole(parts, limit, most) if is_whole else parts
 
 
 def _no_less_than_needed(

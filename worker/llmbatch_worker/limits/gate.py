@@ -234,6 +234,7 @@ class Gate:
     def answered(self, passed: Pass, question: Question, used: Usage, latency_s: float) -> None:
         """The endpoint answered: correct the estimates, and learn how fast it is."""
         self.estimate.learn(question, used)
+        self._demands.answered(latency_s)
         self.purse.pay(used, passed.price)
         if used.total:
             self._give_back(passed, passed.tokens - used.total, passed.input_tokens - used.input)

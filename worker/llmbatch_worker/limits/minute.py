@@ -8,14 +8,16 @@ from llmbatch_worker.limits.largest import Largest
 
 _PER_SECOND = 4
 _MOMENTS = 60 * _PER_SECOND
+_KEPT = _MOMENTS + 1
+"""A minute begins within a moment: what was used in all of that counts, and nothing of what was granted."""
 
 
 class Minute:
     """One limit of one worker."""
 
     def __init__(self) -> None:
-        self._used = [0.0] * _MOMENTS
-        self._granted = [0.0] * _MOMENTS
+        self._used = [0.0] * _KEPT
+        self._granted = [0.0] * _KEPT
         self._all_used = self._all_granted = 0.0
         self._now: int | None = None
         self._granted_to: float | None = None
@@ -30,7 +32,7 @@ class Minute:
             moment = int(since * _PER_SECOND)
             until = min(now, (moment + 1) / _PER_SECOND)
             if moment > int(now * _PER_SECOND) - _MOMENTS:
-                self._granted[moment % _MOMENTS] += per_minute * (until - since) / 60
+                self._granted[moment % _KEPT] += per_minute * (until - since) / 60
                 self._all_granted += per_minute * (until - since) / 60
             since = until
 
@@ -43,7 +45,7 @@ class Minute:
     def correct(self, unused: float, sent_at: float, now: float) -> None:
         """Of what went at `sent_at`, so much was not used."""
         self._move_to(now)
-        if int(sent_at * _PER_SECOND) > int(now * _PER_SECOND) - _MOMENTS:
+        if int(sent_at * _PER_SECOND) > int(now * _PER_SECOND) - _KEPT:
             self._add(-unused, sent_at)
 
     def wait_s(self, amount: float, now: float) -> float:
@@ -55,7 +57,7 @@ class Minute:
         return 1 / _PER_SECOND
 
     def _add(self, amount: float, at: float) -> None:
-        self._used[int(at * _PER_SECOND) % _MOMENTS] += amount
+        self._used[int(at * _PER_SECOND) % _KEPT] += amount
         self._all_used += amount
 
     def _move_to(self, now: float) -> None:
@@ -63,10 +65,10 @@ class Minute:
         moment = int(now * _PER_SECOND)
         if moment == self._now:
             return
-        last = moment - _MOMENTS if self._now is None else max(self._now, moment - _MOMENTS)
+        last = moment - _KEPT if self._now is None else max(self._now, moment - _KEPT)
         for each in range(last + 1, moment + 1):
-            place = each % _MOMENTS
-            self._all_used -= self._used[place]
-            self._all_granted -= self._granted[place]
-            self._used[place] = self._granted[place] = 0.0
+            used, granted = each % _KEPT, (each - _MOMENTS) % _KEPT
+            self._all_used -= self._used[used]
+            self._all_granted -= self._granted[granted]
+            self._used[used] = self._granted[granted] = 0.0
         self._now = moment if self._now is None else max(self._now, moment)

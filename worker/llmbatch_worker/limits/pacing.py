@@ -8,12 +8,14 @@ gives the rate keeps free. The rate may change at any time: what is owed stays o
 from llmbatch_worker.limits.minute import Minute
 
 _USED_SHARE = 0.998
-_CATCH_UP_S = 0.1
-"""How far spending may run behind and still catch up; a little less than the share of a minute that is left unused."""
+_SOON_S = 1e-6
 
 
 class Pacer:
     """One limit per minute. None: no limit."""
+
+    _catch_up_s = 0.1
+    """How far spending may run behind and still catch up; a little less than the share of a minute left unused."""
 
     def __init__(self, per_minute: float | None = None) -> None:
         self._per_minute = per_minute
@@ -43,7 +45,7 @@ class Pacer:
         """Spend an amount; what the rate was worth while nobody spent it is not saved up."""
         if self._per_minute is not None:
             self._settle(now)
-            self._owed = max(self._owed, -_CATCH_UP_S * self._per_second) + amount
+            self._owed = max(self._owed, -self._catch_up_s * self._per_second) + amount
 
     @property
     def _per_second(self) -> float:
@@ -57,7 +59,13 @@ class Pacer:
 
 
 class TokenPacer(Pacer):
-    """A limit on amounts that are estimates at first, and corrected later."""
+    """A limit on amounts that differ, and are estimates at first, corrected later.
+
+    Where requests are limited too, large ones wait for tokens and small ones do not use them up; so it may run further
+    behind and catch up. What is used within a minute is counted beside that.
+    """
+
+    _catch_up_s = 5.0
 
     def __init__(self, per_minute: float | None = None) -> None:
         super().__init__(per_minute)
@@ -73,10 +81,10 @@ class TokenPacer(Pacer):
     def wait_s(self, now: float, amount: float = 1.0) -> float:
         """Seconds until an amount may go."""
         paced_s = super().wait_s(now, amount)
-        if self._per_minute is None or paced_s > 0:
+        if self._per_minute is None or paced_s > _SOON_S:
             return paced_s
         self._minute.grant(self._per_minute, now)
-        return self._minute.wait_s(amount, now)
+        return max(paced_s, self._minute.wait_s(amount, now))
 
     def take(self, amount: float, now: float) -> None:
         """Spend an amount; what the rate was worth while nobody spent it is not saved up."""
