@@ -189,10 +189,10 @@ def test_a_limit_that_nobody_stated_is_found_by_what_the_endpoint_refuses(
     batches: Batches, simulator: SimulatorPod, endpoint: Endpoint
 ) -> None:
     simulator.update(latency="50ms", requests_per_minute=_LIMIT, limit_window="5s")
-    name = batches.apply(shared(endpoint, 400, "found", parallelism=3, shardSize=50))
+    name = batches.apply(shared(endpoint, 250, "found", parallelism=3, shardSize=50))
     status = batches.wait_succeeded(name, timeout_s=150)
     stats = simulator.stats()
-    assert status["items"]["succeeded"] == 400
+    assert status["items"]["succeeded"] == 250
     assert stats["violations"]["requests"] <= 100
     took_s = stats["last_request_at"] - stats["first_request_at"]
-    assert 400 / took_s >= 0.5 * _LIMIT / 60
+    assert 250 / took_s >= 0.5 * _LIMIT / 60
