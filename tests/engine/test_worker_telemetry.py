@@ -19,9 +19,10 @@ def _items(failing: int) -> list[dict[str, str]]:
 
 async def test_several_processes_tell_of_one_trace_and_of_every_failed_item(tmp_path: Path) -> None:
     with OtlpReceiver() as receiver:
-        async with Simulator(SimulatorSettings.parse({"latency": "5ms"})) as sim:
+        # slow enough that the second process has begun before the first has done all
+        async with Simulator(SimulatorSettings.parse({"latency": "500ms"})) as sim:
             bench = Bench(tmp_path, sim.url, env=receiver.environment())
-            bench.batch(items=_items(30), shardSize=25, telemetry={"sampledItems": 20})
+            bench.batch(items=_items(30), shardSize=25, concurrency=8, telemetry={"sampledItems": 20})
             ended = await bench.run("--workers", "2")
     assert ended.code == 3, str(ended)
     trace = json.loads((bench.state / "plan.json").read_text())["trace"]
