@@ -1,9 +1,47 @@
-"""Numbers as statuses and conditions show them. Pure."""
+"""Numbers, texts and times as statuses and conditions show them. Pure."""
 
 import math
+from datetime import datetime
+from typing import Protocol
 
 from llmbatch_contract.status import Cost
 from llmbatch_contract.usage import Pricing, Usage
+
+RATE_WORDS = {
+    "requests_per_minute": "requests/min",
+    "tokens_per_minute": "tokens/min",
+    "input_tokens_per_minute": "input tokens/min",
+}
+"""The rates of an endpoint, by their names in `Limits`."""
+_MESSAGE_CHARS = 500
+"""Whatever endpoints say, a status stays a few kilobytes."""
+
+
+class Told(Protocol):
+    """A condition of a batch or of an LLMEndpoint, as it was written before."""
+
+    @property
+    def status(self) -> str:
+        """True, False or Unknown."""
+
+    @property
+    def last_transition_time(self) -> datetime:
+        """When that changed last."""
+
+
+def since(before: Told | None, status: str, now: datetime) -> datetime:
+    """Time of the last transition of a condition that is `status` now: only another status is one."""
+    return before.last_transition_time if before is not None and before.status == status else now
+
+
+def sentence(text: str) -> str:
+    """What a condition says, no longer than a status has room for."""
+    return short(text, _MESSAGE_CHARS)
+
+
+def short(text: str, most: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def duration(seconds: float) -> str:

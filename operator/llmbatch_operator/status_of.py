@@ -26,11 +26,9 @@ from llmbatch_contract.usage import Usage
 from llmbatch_operator.facts import BatchRef
 from llmbatch_operator.forecast import Forecast, forecast
 from llmbatch_operator.observed import Decision, Fact, Observed
-from llmbatch_operator.shown import cost_of, rounded
-from llmbatch_operator.tallies import final_tallies, short, tallies_so_far
+from llmbatch_operator.shown import cost_of, rounded, sentence, since
+from llmbatch_operator.tallies import final_tallies, tallies_so_far
 
-_MESSAGE_CHARS = 500
-"""Whatever endpoints say, a status stays a few kilobytes."""
 _ASKING = (Phase.CANARY, Phase.RUNNING)
 _FALSE_AT_FIRST = (ConditionType.CANARY_PASSED,)
 """Conditions that say something even if they never were true."""
@@ -89,13 +87,12 @@ def conditions(
         before = kept.get(type_)
         if before is None and not fact.holds and type_ not in _FALSE_AT_FIRST:
             continue
-        since = before.last_transition_time if before is not None and before.status == status else now
         kept[type_] = Condition(
             type=type_,
-            status="True" if fact.holds else "False",
+            status=status,
             reason=fact.reason,
-            message=short(fact.message, _MESSAGE_CHARS),
-            last_transition_time=since,
+            message=sentence(fact.message),
+            last_transition_time=since(before, status, now),
             observed_generation=generation,
         )
     return list(kept.values())

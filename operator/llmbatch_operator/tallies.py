@@ -4,6 +4,7 @@ from llmbatch_contract.categories import NEVER_ASKED
 from llmbatch_contract.pods import ErrorCount
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.status import ErrorTally
+from llmbatch_operator.shown import short
 
 _MOST = 5
 _SAMPLE_CHARS, _ID_CHARS = 200, 100
@@ -35,8 +36,3 @@ def _tally(error: ErrorCount) -> ErrorTally:
         sample_item=short(error.sample.item_id, _ID_CHARS) if error.sample is not None else None,
         sample_message=short(error.sample.message, _SAMPLE_CHARS) if error.sample is not None else None,
     )
-
-
-def short(text: str, most: int) -> str:
-    """A text of at most so many characters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"

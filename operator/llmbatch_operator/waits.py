@@ -1,16 +1,12 @@
 """What holds a worker back, in a word or two, as the status shows it. Pure."""
 
 from llmbatch_contract.reports import Report
+from llmbatch_operator.shown import RATE_WORDS
 
 THE_ENDPOINT = "the endpoint"
 """It is down, or has asked to wait."""
 BUDGET = "budget"
-_LIMITS = {
-    "requests_per_minute": "requests/min",
-    "tokens_per_minute": "tokens/min",
-    "input_tokens_per_minute": "input tokens/min",
-    "concurrency": "concurrency",
-}
+_LIMITS = {**RATE_WORDS, "concurrency": "concurrency"}
 
 
 def what_holds_back(report: Report) -> tuple[str, ...]:

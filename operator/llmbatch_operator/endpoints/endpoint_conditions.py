@@ -9,15 +9,9 @@ from llmbatch_contract.endpoint import Limits
 from llmbatch_contract.llmendpoint import EndpointCondition, EndpointConditionType, EndpointReason
 from llmbatch_contract.sharing import EndpointFacts
 from llmbatch_operator.endpoints.known import KnownEndpoint
-from llmbatch_operator.tallies import short
+from llmbatch_operator.shown import RATE_WORDS, sentence, since
 
-_MESSAGE_CHARS = 500
-_LIMITS = {
-    "requests_per_minute": "requests/min",
-    "tokens_per_minute": "tokens/min",
-    "input_tokens_per_minute": "input tokens/min",
-    "concurrency": "in flight",
-}
+_LIMITS = {**RATE_WORDS, "concurrency": "in flight"}
 _WARNINGS = frozenset(
     {
         (EndpointConditionType.HEALTHY, "False"),
@@ -116,8 +110,8 @@ def _condition(
         type=type_,
         status=status,
         reason=fact.reason,
-        message=short(fact.message, _MESSAGE_CHARS),
-        last_transition_time=before.last_transition_time if before is not None and before.status == status else now,
+        message=sentence(fact.message),
+        last_transition_time=since(before, status, now),
         observed_generation=known.generation,
     )
 

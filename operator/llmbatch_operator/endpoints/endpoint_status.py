@@ -13,11 +13,10 @@ from llmbatch_contract.llmendpoint import (
 from llmbatch_contract.sharing import Amounts, EndpointFacts
 from llmbatch_operator.endpoints.endpoint_conditions import endpoint_conditions
 from llmbatch_operator.endpoints.known import KnownEndpoint
-from llmbatch_operator.tallies import short
+from llmbatch_operator.shown import sentence
 
 _LIMITS = tuple(Rates.model_fields)
 """As `Limits` and `Amounts` name them, too."""
-_MESSAGE_CHARS = 500
 _SAME_TIME_S = 5.0
 """Ages are told in seconds that have passed: a time that differs by less is the same."""
 
@@ -52,7 +51,7 @@ def endpoint_status(
         fields["throttled_until"] = _time(old.throttled_until, backoff_s, now)
         fields["throttled_since"] = _time(old.throttled_since, facts.throttled_since_s, now)
         if facts.last_error is not None:
-            fields["last_error"] = short(facts.last_error, _MESSAGE_CHARS)
+            fields["last_error"] = sentence(facts.last_error)
             fields["last_error_time"] = _time(old.last_error_time, facts.last_error_ago_s, now)
     return old.model_copy(update=fields)
 
