@@ -21,20 +21,25 @@ RUN python3 -m venv /opt/tools \
  && pip install --quiet --no-cache-dir --disable-pip-version-check uv==0.13.9 hatchling==1.33.0
 WORKDIR /src
 
-FROM tools AS worker-packages
+FROM tools AS packages
 ARG UV_DEFAULT_INDEX
 RUN python3 -m venv --without-pip /opt/llmbatch
 COPY pyproject.toml requirements.lock ./
 RUN uv pip install --quiet --python /opt/llmbatch/bin/python --no-build --require-hashes \
     -r pyproject.toml -c requirements.lock
 
-FROM worker-packages AS operator-packages
+FROM packages AS worker-packages
+ARG UV_DEFAULT_INDEX
+RUN uv pip install --quiet --python /opt/llmbatch/bin/python --no-build --require-hashes \
+    -r pyproject.toml --extra parquet -c requirements.lock
+
+FROM packages AS operator-packages
 ARG UV_DEFAULT_INDEX
 RUN uv pip install --quiet --python /opt/llmbatch/bin/python --no-build --require-hashes \
     -r pyproject.toml --extra operator -c requirements.lock
 
 # LLMBatch itself, in a folder of its own that has the form of the environment it will be laid over.
-FROM worker-packages AS llmbatch
+FROM packages AS llmbatch
 COPY LICENSE ./
 COPY cli cli
 COPY operator operator

@@ -38,6 +38,7 @@ docs: setup ## Write the generated pages
 	$(BIN)/python scripts/dashboards.py
 	$(BIN)/python scripts/alerts.py
 	$(BIN)/python scripts/notify_schema.py
+	$(BIN)/python scripts/deliver_schema.py
 
 clean: ## Remove .venv, caches and what the demo made
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

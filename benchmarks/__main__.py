@@ -14,16 +14,22 @@ from typing import NoReturn
 from benchmarks import (
     api_calls,
     finalize,
+    growth,
     latency_on_cluster,
     limits,
     memory,
     operator_load,
     planning,
     sharing,
+    sinks,
+    sources,
+    store_requests,
     telemetry,
     throughput,
+    whole_job,
 )
 from benchmarks.machine import ran_on
+from benchmarks.object_store import lacks_server
 from benchmarks.on_cluster import HOW_TO_GET_ONE, find_cluster
 from benchmarks.page import PAGE, write_section
 from benchmarks.sizes import FULL, QUICK, SMALLEST, Sizes
@@ -37,10 +43,16 @@ BENCHMARKS: dict[str, Callable[[Sizes], Section]] = {
     "limits": limits.measure,
     "sharing": sharing.measure,
     "finalize": finalize.measure,
+    "sources": sources.measure,
+    "sinks": sinks.measure,
+    "growth": growth.measure,
+    "requests": store_requests.measure,
+    "job": whole_job.measure,
     "cluster": latency_on_cluster.measure,
     "calls": api_calls.measure,
     "operator": operator_load.measure,  # the last: the cluster is busy for minutes with clearing away its pods
 }
+_IN_STORE = ("sources", "sinks", "growth", "requests", "job")
 _ON_CLUSTER = ("cluster", "calls", "operator")
 _SIZES = {"full": FULL, "quick": QUICK, "smallest": SMALLEST}
 
@@ -61,10 +73,17 @@ def main() -> None:
 
 
 def _all_that_can_run() -> list[str]:
-    if find_cluster() is not None:
-        return list(BENCHMARKS)
-    print(f"# {', '.join(_ON_CLUSTER)}: left out; {HOW_TO_GET_ONE}\n", flush=True)
-    return [name for name in BENCHMARKS if name not in _ON_CLUSTER]
+    left_out: tuple[str, ...] = ()
+    if find_cluster() is None:
+        left_out += _without(_ON_CLUSTER, HOW_TO_GET_ONE)
+    if (lack := lacks_server()) is not None:
+        left_out += _without(_IN_STORE, lack)
+    return [name for name in BENCHMARKS if name not in left_out]
+
+
+def _without(names: tuple[str, ...], reason: str) -> tuple[str, ...]:
+    print(f"# {', '.join(names)}: left out; {reason}\n", flush=True)
+    return names
 
 
 def _run(name: str, sizes: Sizes, where: str, page: Path) -> None:
@@ -79,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", dest="size", action="store_const", const="quick", help="about 4 minutes in all")
+    size.add_argument("--quick", dest="size", action="store_const", const="quick", help="about 6 minutes in all")
     size.add_argument(
         "--smallest", dest="size", action="store_const", const="smallest", help="only shows that it works"
     )

@@ -8,7 +8,7 @@ from benchmarks import processes
 from benchmarks.rounds import Timing, cpu_us, interleaved, per_second
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Section, Table
-from benchmarks.workload import write_jsonl
+from benchmarks.workload import job_of_form, text_of, write_jsonl
 
 _ITEM_BYTES = 300
 _RECORD_BYTES = 1000
@@ -18,10 +18,11 @@ _FORMS = ("jsonl", "csv")
 def measure(sizes: Sizes) -> Section:
     """All output formats over the same parts."""
     with tempfile.TemporaryDirectory() as folder:
-        source = str(write_jsonl(Path(folder) / "items.jsonl", sizes.finalize_items, _ITEM_BYTES))
-        processes.measure("plan", folder=folder, source=source)
-        processes.measure("fill", folder=folder, source=source, record_bytes=_RECORD_BYTES)
-        measures = {f: partial(processes.measure, "finish", folder=folder, source=source, form=f) for f in _FORMS}
+        source = write_jsonl(Path(folder) / "items.jsonl", sizes.finalize_items, _ITEM_BYTES)
+        jobs = {f: text_of(job_of_form(Path(folder), source, f)) for f in _FORMS}
+        processes.measure("plan", job=jobs["jsonl"])
+        processes.measure("fill", job=jobs["jsonl"], record_bytes=_RECORD_BYTES)
+        measures = {form: partial(processes.measure, "finish", job=job) for form, job in jobs.items()}
         taken = interleaved(measures, sizes.repeats)
     return Section("finalize", (_table(taken, sizes),))
 

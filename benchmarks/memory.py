@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import processes
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Section, Table
-from benchmarks.workload import write_jsonl, write_manifest
+from benchmarks.workload import job_of_form, text_of, write_jsonl, write_manifest
 
 _ITEM_BYTES = 2000
 _RECORD_BYTES = 1000
@@ -69,13 +69,12 @@ def _whole(items: int) -> _Watched:
 def _stages(items: int) -> dict[str, float]:
     """Peaks of planning and of finalize in processes of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        source = str(write_jsonl(Path(folder) / "items.jsonl", items, _ITEM_BYTES))
-        planned = processes.measure("plan", folder=folder, source=source)
-        processes.measure("fill", folder=folder, source=source, record_bytes=_RECORD_BYTES)
-        peaks = {"planning": planned["peak_mb"]}
-        for form in ("jsonl", "csv"):
-            done = processes.measure("finish", folder=folder, source=source, form=form)
-            peaks[f"finalize, {form}"] = done["peak_mb"]
+        source = write_jsonl(Path(folder) / "items.jsonl", items, _ITEM_BYTES)
+        jobs = {form: text_of(job_of_form(Path(folder), source, form)) for form in ("jsonl", "csv")}
+        peaks = {"planning": processes.measure("plan", job=jobs["jsonl"])["peak_mb"]}
+        processes.measure("fill", job=jobs["jsonl"], record_bytes=_RECORD_BYTES)
+        for form, job in jobs.items():
+            peaks[f"finalize, {form}"] = processes.measure("finish", job=job)["peak_mb"]
     return peaks
 
 

@@ -8,7 +8,7 @@ from benchmarks import processes
 from benchmarks.rounds import Timing, interleaved, per_second, ratio
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Section, Table
-from benchmarks.workload import write_csv, write_gzip, write_jsonl
+from benchmarks.workload import NOWHERE, job, text_of, write_csv, write_gzip, write_jsonl
 
 _ITEM_BYTES = 2000
 _TARGETS = {"jsonl": "≥ 80 MB/s", "csv": "", "gzip": ""}
@@ -22,7 +22,9 @@ def measure(sizes: Sizes) -> Section:
         sources = _sources(folder, sizes.planning_items)
         measures = {}
         for form, source in sources.items():
-            measures[form] = partial(processes.measure, "plan", folder=name, source=str(source))
+            measures[form] = partial(
+                processes.measure, "plan", job=text_of(job(folder, source, NOWHERE)), is_again=True
+            )
             measures[f"{form} loop"] = partial(processes.measure, "reading", source=str(source), form=form)
         taken = interleaved(measures, sizes.repeats)
     return Section("planning", (_table(taken, sizes),))

@@ -17,6 +17,7 @@ from typing import IO, Any
 _ROOT = Path(__file__).resolve().parents[1]
 _END_S = 10.0
 _LONGEST_S = 2400.0
+_LOOK_EVERY_S = 0.01
 
 
 def client_core() -> int:
@@ -78,10 +79,10 @@ def end(started: "subprocess.Popen[str]") -> None:
         started.stdout.close()
 
 
-def measure(module: str, **parameters: Any) -> dict[str, Any]:
+def measure(module: str, *, environment: Mapping[str, str] = os.environ, **parameters: Any) -> dict[str, Any]:
     """Run `measure` of a module of `inside/` in a process of its own."""
     arguments = ["-m", "benchmarks.child", module, json.dumps(parameters)]
-    with process(arguments, client_core()) as child:
+    with process(arguments, client_core(), environment=environment) as child:
         out, _ = child.communicate()
     if child.returncode != 0:
         raise RuntimeError(f"the measurement {module} ended with exit code {child.returncode}")
@@ -91,21 +92,30 @@ def measure(module: str, **parameters: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole run of the command."""
+    """A whole run of a process, from its start to its exit."""
 
     seconds: float
     cpu_s: float
+    peak_mb: float
 
 
-def time_command(arguments: list[str]) -> Whole:
+def time_command(arguments: list[str], environment: Mapping[str, str] = os.environ) -> Whole:
     """Run `llmbatch ARGUMENTS` to its end, on the client core."""
-    started = time.perf_counter()
-    with process(["-m", "llmbatch_cli.main", *arguments], client_core(), subprocess.DEVNULL) as child:
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+    return time_process(["-m", "llmbatch_cli.main", *arguments], environment)
+
+
+def time_process(arguments: list[str], environment: Mapping[str, str] = os.environ) -> Whole:
+    """Run a Python process to its end, on the client core."""
+    started, peak_mb = time.perf_counter(), 0.0
+    with process(arguments, client_core(), subprocess.DEVNULL, environment=environment) as child:
+        while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
+            peak_mb = max(peak_mb, memory_mb(child.pid)[1])
+            time.sleep(_LOOK_EVERY_S)
+        seconds = time.perf_counter() - started
+        child.returncode = os.waitstatus_to_exitcode(ended[1])
     if child.returncode != 0:
-        raise RuntimeError(f"llmbatch {arguments[0]} ended with exit code {child.returncode}")
-    return Whole(time.perf_counter() - started, usage.ru_utime + usage.ru_stime)
+        raise RuntimeError(f"{' '.join(arguments[:3])} ended with exit code {child.returncode}")
+    return Whole(seconds, ended[2].ru_utime + ended[2].ru_stime, peak_mb)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,15 @@ class Sizes:
     sharing_share: float
     """Of all workers, and of their limit."""
     finalize_items: int
+    source_items: int
+    """Of 1 KB, planned in a store."""
+    sink_items: int
+    """Results of 1 KB, written to a store."""
+    growth_items: tuple[int, ...]
+    growth_asked: int
+    """Runs with more items are not asked of the simulator."""
+    request_items: int
+    job_items: int
     load_batches: int
     load_s: float
     calls_items: tuple[int, ...]
@@ -42,6 +51,12 @@ FULL = Sizes(
     workers=(1, 3),
     sharing_share=1.0,
     finalize_items=200_000,
+    source_items=1_000_000,
+    sink_items=1_000_000,
+    growth_items=(10_000, 100_000, 1_000_000, 5_000_000),
+    growth_asked=100_000,
+    request_items=20_000,
+    job_items=50_000,
     load_batches=500,
     load_s=90,
     calls_items=(100, 100_000),
@@ -62,6 +77,12 @@ QUICK = Sizes(
     workers=(1, 3),
     sharing_share=0.5,
     finalize_items=20_000,
+    source_items=50_000,
+    sink_items=20_000,
+    growth_items=(1_000, 10_000, 50_000),
+    growth_asked=10_000,
+    request_items=5_000,
+    job_items=8_000,
     load_batches=50,
     load_s=20,
     calls_items=(100, 10_000),
@@ -82,6 +103,12 @@ SMALLEST = Sizes(
     workers=(1,),
     sharing_share=0.1,
     finalize_items=50,
+    source_items=64,
+    sink_items=50,
+    growth_items=(20, 40),
+    growth_asked=40,
+    request_items=40,
+    job_items=40,
     load_batches=3,
     load_s=4,
     calls_items=(20,),

@@ -43,7 +43,7 @@ def _at_latency(sizes: Sizes, latency_ms: int) -> dict[str, list[Timing]]:
     with tempfile.TemporaryDirectory() as name, processes.simulator("--latency", f"{latency_ms}ms") as simulator:
         folder = Path(name)
         source = write_jsonl(folder / "items.jsonl", sizes.throughput_items, PROMPT_BYTES)
-        asked = {"url": simulator.url, "items": sizes.throughput_items, "in_flight": _IN_FLIGHT}
+        asked: dict[str, Any] = {"url": simulator.url, "items": sizes.throughput_items, "in_flight": _IN_FLIGHT}
         measures = {
             "bare": partial(processes.measure, "bare", **asked),
             "engine": partial(_engine, folder, source, simulator.url, probed=False),

@@ -2,18 +2,26 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from llmbatch_contract.job import Job
+from llmbatch_contract.layout import work_folder
 from llmbatch_contract.spec import API_VERSION, KIND, LLMBatch
+
+if TYPE_CHECKING:
+    from s3_servers import Bucket
 
 SYSTEM = "You are a support agent. Say in one sentence what the customer wants."
 PROMPT_BYTES = 1200
 _WORDS = "the order number of my last parcel is not on the invoice that you sent me in March and nobody answers "
+NOWHERE = "http://127.0.0.1:1/v1"
+"""The endpoint of a job that sends nothing."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def items(count: int, item_bytes: int) -> Iterator[dict[str, Any]]:
@@ -71,3 +79,23 @@ def job(folder: Path, source: Path, url: str, **spec: Any) -> Job:
     output = (folder / "out").as_uri()
     batch = LLMBatch.model_validate(manifest(source.as_uri(), url, output, **spec))
     return Job(batch=batch, store_uri=(folder / "state").as_uri(), output_uri=output)
+
+
+def job_of_form(folder: Path, source: Path, form: str) -> Job:
+    """A job for finalize, with the format of its output."""
+    return job(folder, source, NOWHERE, output={"uri": (folder / "out").as_uri(), "format": form})
+
+
+def job_in_store(
+    bucket: "Bucket", source_uri: str, url: str, *, output: Mapping[str, Any] = _NOTHING, **spec: Any
+) -> Job:
+    """A job whose input, working objects and outputs are all in a bucket, as on a cluster."""
+    output_uri = bucket.uri("out")
+    fields = manifest(source_uri, url, output_uri, output={"uri": output_uri, **output}, **spec)
+    work_uri = work_folder(output_uri, "bench")
+    return Job(batch=LLMBatch.model_validate(fields), store_uri=work_uri, output_uri=output_uri)
+
+
+def text_of(wanted: Job) -> str:
+    """A job as a parameter of `processes.measure`."""
+    return wanted.dump_json().decode()

@@ -11,25 +11,25 @@ from typing import Any
 from llmbatch_operator.notify.payload import Payload
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "notify.schema.json"
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
     """What every message is. Fields that are not known are allowed: later versions may have more."""
     found = Payload.model_json_schema(mode="serialization")
-    return {"$schema": _DIALECT, **_plain(found), "title": "A message to a webhook of LLMBatch"}
+    return {"$schema": DIALECT, **without_titles(found), "title": "A message to a webhook of LLMBatch"}
 
 
-def _plain(part: Any) -> Any:
+def without_titles(part: Any) -> Any:
     """Without titles, which only repeat names, and without null: what is not known is left out."""
     if isinstance(part, list):
-        return [_plain(each) for each in part]
+        return [without_titles(each) for each in part]
     if not isinstance(part, dict):
         return part
     named = part.get("properties")
-    plain = {k: _plain(v) for k, v in part.items() if k not in ("title", "default", "properties")}
+    plain = {k: without_titles(v) for k, v in part.items() if k not in ("title", "default", "properties")}
     if isinstance(named, dict):
-        plain["properties"] = {name: _plain(each) for name, each in named.items()}
+        plain["properties"] = {name: without_titles(each) for name, each in named.items()}
     choices = [each for each in plain.pop("anyOf", []) if each != {"type": "null"}]
     return plain | (choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})
 

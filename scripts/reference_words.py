@@ -52,10 +52,14 @@ Every item of the input ends in exactly one of the results and the errors. Both 
 - Output format `csv`: `results.csv` with the columns of the input, then `ai_output` and, with `responseSchema`, one
   column for each of its properties. Lists and objects stand there as JSON. A new column whose name the input has
   already gets another one, which starts with `ai_`.
+- Output format `parquet`: `results.parquet` with `id`, `index`, `output` (text, JSON text, or the vector of an
+  embedding), a column for each property of the `responseSchema`, then what else a record holds, and the input's columns
+  with `includeInput`. Properties have the type that the schema gives them; where it gives none, or a value does not fit
+  (a number of more than 64 bits), the column holds JSON text. So do columns of the input with values of several kinds.
 - Output format `openai`: `results.jsonl` and `errors.jsonl` as the OpenAI Batch API writes its output and error files,
   with `custom_id`, `response` and `error`.
 
-With `jsonl` and `csv`, failed items are in `errors.jsonl` with the fields below. `summary.json` says what came
+But for `openai`, failed items are in `errors.jsonl` with the fields below. `summary.json` says what came
 of it all, `report.json` has what a page about the batch needs besides.
 """
 
@@ -116,8 +120,14 @@ SUMMARY_FIELDS = {
     "completed_at": "When the outputs were written.",
     "duration_seconds": "Seconds that it took.",
     "input": "`uri`, `format`, `items`, `bytes` and `sha256` of what was read.",
-    "output": "For results and errors: `uri`, `records`, `bytes` and `sha256`.",
-    "configuration": "The manifest's spec, without inline items.",
+    "output": (
+        "For results and errors: `uri`, `name`, `records`, `bytes`, `sha256` and `compression`. Of several objects "
+        "the name is `results/`, `objects` says how many, and the digest is that of what `sha256sum *` prints there."
+    ),
+    "delivery": (
+        "`delivered`, `undelivered` and `requests`; `error` says why results are undelivered. Null without `deliver`."
+    ),
+    "configuration": "The manifest's spec, without inline items and without what may be a secret in a URL.",
     "versions": "Versions of llmbatch and Python.",
 }
 

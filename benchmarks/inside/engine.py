@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.inside.probes import Probes
 from benchmarks.inside.timing import Stretch
 from benchmarks.workload import job as make_job
-from llmbatch_cli.running.links import DirectLink, ShardQueue
+from llmbatch_cli.running.links import DirectLink, ShardQueue, StoreWaits
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
@@ -18,6 +18,7 @@ from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.engine import Engine
 from llmbatch_worker.planning.planner import make_plan
 from llmbatch_worker.stores.local import LocalStore
+from llmbatch_worker.stores.opening import OpenStores, local_stores
 from llmbatch_worker.work import utc
 
 
@@ -37,14 +38,21 @@ def planned(folder: str, source: str, url: str, in_flight: int) -> tuple[Job, Pl
     return job, make_plan(job.batch, LocalStore(job.store_uri), uid="bench", created_at=utc(time.time())).plan
 
 
-async def run_shards(job: Job, plan: Plan, telemetry: Telemetry | None = None) -> dict[str, Any]:
+async def run_shards(
+    job: Job, plan: Plan, telemetry: Telemetry | None = None, stores: OpenStores | None = None
+) -> dict[str, Any]:
     """All shards, timed."""
+    stores = stores or local_stores(job.batch)
     spec = job.batch.spec
     progress = BatchProgress(plan.items, len(plan.shards))
     coordinator = Coordinator(spec.failure_policy, progress, EndpointShares(spec.endpoint.limits, time.monotonic()))
     queue = ShardQueue(range(len(plan.shards)))
     stretch = Stretch()
-    await Engine(job, plan, DirectLink(coordinator, queue, "local-0"), worker="local-0", telemetry=telemetry).run()
+    link = DirectLink(coordinator, queue, StoreWaits(), "local-0")
+    engine = Engine(
+        job, plan, link, worker="local-0", telemetry=telemetry, stores=stores, troubles=stores.troubles
+    )  # fmt: skip
+    await engine.run()
     timing = stretch.end(plan.items)
     if progress.totals().succeeded != plan.items:
         raise RuntimeError(f"only {progress.totals().succeeded} of {plan.items} items succeeded")

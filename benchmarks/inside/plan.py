@@ -1,28 +1,25 @@
 """Planning alone."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from benchmarks.inside.timing import Stretch
 from benchmarks.processes import memory_mb
-from benchmarks.workload import job as make_job
+from llmbatch_contract.job import Job
 from llmbatch_contract.layout import PLAN
 from llmbatch_worker.planning.planner import make_plan
-from llmbatch_worker.stores.local import LocalStore
-from llmbatch_worker.stores.uris import local_path
+from llmbatch_worker.stores.opening import local_stores
 from llmbatch_worker.work import utc
 
-NOWHERE = "http://127.0.0.1:1/v1"
-"""Nothing is sent."""
 
-
-def measure(folder: str, source: str) -> dict[str, Any]:
-    """Plan a file; the plan is left in the folder's store."""
-    job = make_job(Path(folder), Path(source), NOWHERE)
-    store = LocalStore(job.store_uri)
-    (local_path(job.store_uri) / PLAN).unlink(missing_ok=True)  # of the round before
+def measure(job: str, is_again: bool = False) -> dict[str, Any]:
+    """Plan a job; the plan is left in its working store, in place of that of an earlier round."""
+    wanted = Job.load(job.encode())
+    stores = local_stores(wanted.batch)
+    working = stores.open(wanted.store_uri)
+    if is_again:
+        working.remove([PLAN])
     stretch = Stretch()
-    planned = make_plan(job.batch, store, uid="bench", created_at=utc(time.time()))
+    planned = make_plan(wanted.batch, working, uid="bench", created_at=utc(time.time()), stores=stores)
     timing = stretch.end(planned.plan.items, bytes=planned.plan.input.size)
     return {**timing, "peak_mb": memory_mb()[1]}

@@ -27,6 +27,21 @@ app = typer.Typer(
 app.command()(simulate)
 
 Manifest = Annotated[Path, typer.Argument(metavar="BATCH.YAML", help="The manifest of an LLMBatch.")]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where to keep working files. Default: .llmbatch in the output folder, or NAME-state beside the manifest.",
+    ),
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="While it runs: of the shards that are finished, as JSON lines.")
+]
+FileOrFolder = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file, or into a folder: one there is, or DIR/."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 OutputKind = Annotated[Literal["text", "json"], typer.Option(help="How to print.")]
 
 
@@ -49,10 +64,7 @@ def llmbatch(
 def run(
     manifest: Manifest,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes to work in.")] = 1,
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where to keep working files. Default: .llmbatch in the output folder."),
-    ] = None,
+    state: State = None,
     output: OutputKind = "text",
     report: Annotated[
         Path | None,
@@ -66,7 +78,9 @@ def run(
     """
     from llmbatch_cli.running.display import INTERRUPTED, make_display
     from llmbatch_cli.running.run import LocalRun
+    from llmbatch_worker.large_blocks import give_back_large_blocks
 
+    give_back_large_blocks()
     job = read_job(manifest, state)
     if report is not None:
         _check_report(report)
@@ -87,6 +101,32 @@ def run(
     raise typer.Exit(code)
 
 
+@app.command()
+def results(
+    manifest: Manifest, partial: Partial = False, output: FileOrFolder = None, force: Force = False, state: State = None
+) -> None:
+    """Read the results of a batch that ran, or runs, on this machine."""
+    _read("results", read_job(manifest, state), partial, output, force)
+
+
+@app.command()
+def errors(
+    manifest: Manifest, partial: Partial = False, output: FileOrFolder = None, force: Force = False, state: State = None
+) -> None:
+    """Read the dead letters of a batch that ran, or runs, on this machine."""
+    _read("errors", read_job(manifest, state), partial, output, force)
+
+
+def _read(which: Literal["results", "errors"], job: Job, partial: bool, output: str | None, force: bool) -> None:
+    from llmbatch_cli.outputs.download import deliver, deliver_output
+    from llmbatch_cli.running.reading import local_output, local_partial
+
+    if partial:
+        deliver(local_partial(job, which, lambda text: print(text, file=sys.stderr)), output, force)
+    else:
+        deliver_output(local_output(job, which), output, force)
+
+
 def _check_report(file: Path) -> None:
     from llmbatch_cli.report.local import check_place
 
@@ -94,7 +134,7 @@ def _check_report(file: Path) -> None:
 
 
 def _write_report(job: Job, file: Path) -> None:
-    from llmbatch_cli.kubectl.download import to_file
+    from llmbatch_cli.outputs.download import to_file
     from llmbatch_cli.report.local import local_page
 
     to_file(iter([local_page(job).encode()]), file, force=True)
@@ -104,12 +144,16 @@ def _write_report(job: Job, file: Path) -> None:
 def plan(manifest: Manifest, output: OutputKind = "text") -> None:
     """Look before you run: items, shards, the first request, tokens and cost, problems. Sends and writes nothing."""
     from llmbatch_cli.plan_view import describe_plan, plan_report
+    from llmbatch_cli.running.state import place_problem
     from llmbatch_worker.planning.planner import make_plan
+    from llmbatch_worker.stores.opening import local_stores
     from llmbatch_worker.work import utc
 
     job = read_job(manifest)
-    planned = make_plan(job.batch, None, uid="dry-run", created_at=utc(time.time()))
+    stores = local_stores(job.batch)
+    planned = make_plan(job.batch, None, uid="dry-run", created_at=utc(time.time()), stores=stores)
     report = plan_report(job, planned)
+    report["problems"] += filter(None, [place_problem(job, stores)])
     print(json.dumps(report) if output == "json" else describe_plan(report))
 
 

@@ -1,7 +1,7 @@
 """Reads a manifest file as a Job: YAML with line numbers, and paths made absolute. Raises ManifestError."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -9,10 +9,14 @@ from llmbatch_contract.errors import ManifestError, Problem
 from llmbatch_contract.job import Job
 from llmbatch_contract.llmendpoint import KIND as ENDPOINT_KIND
 from llmbatch_contract.llmendpoint import LLMEndpoint
-from llmbatch_contract.spec import KIND, Input, LLMBatch
+from llmbatch_contract.spec import KIND, LLMBatch, LLMBatchSpec
+from llmbatch_contract.storage import OBJECT_SCHEMES, WEB_SCHEMES, scheme_of
 from llmbatch_contract.validation import Location, check_endpoint, check_manifest
 
 STATE_FOLDER = ".llmbatch"
+"""In a folder of outputs."""
+
+_READ = (*OBJECT_SCHEMES, *WEB_SCHEMES)
 
 _REF: Location = ("spec", "endpoint", "ref")
 _MAX_COST: Location = ("spec", "budget", "maxCost")
@@ -29,15 +33,22 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def read_job(path: Path, state: Path | None = None) -> Job:
-    """The job of a manifest file; `state` is where working objects go, else a folder in the output."""
+    """The job of a manifest file; `state` is where working objects go.
+
+    By default that is a folder in the output, or `NAME-state` beside the manifest if the output is in a store.
+    """
     batch = read_manifest(path)
-    base = path.resolve().parent
-    spec = batch.spec
-    _check_input_is_here(spec.input, str(path))
-    uri = None if spec.input.uri is None else _absolute(spec.input.uri, base, str(path), "spec.input.uri")
-    output = _absolute(spec.output.uri or f"{batch.metadata.name}-output", base, str(path), "spec.output.uri")
+    base, spec, name = path.resolve().parent, batch.spec, batch.metadata.name
+    _check_is_here(spec, str(path))
+    uri = None if spec.input.uri is None else _absolute(spec.input.uri, base, str(path), "spec.input.uri", _READ)
+    output = _absolute(spec.output.uri or f"{name}-output", base, str(path), "spec.output.uri", OBJECT_SCHEMES)
     resolved = spec.model_copy(update={"input": spec.input.model_copy(update={"uri": uri})})
-    store = f"{output.rstrip('/')}/{STATE_FOLDER}" if state is None else state.resolve().as_uri()
+    if state is not None:
+        store = state.resolve().as_uri()
+    elif output.startswith("file:"):
+        store = f"{output.rstrip('/')}/{STATE_FOLDER}"
+    else:
+        store = (base / f"{name}-state").as_uri()
     return Job(batch=batch.model_copy(update={"spec": resolved}), store_uri=store, output_uri=output)
 
 
@@ -130,18 +141,23 @@ def _note_lines(node: yaml.Node, location: Location, lines: dict[Location, int])
             _note_lines(value, (*location, number), lines)
 
 
-def _check_input_is_here(spec: Input, source: str) -> None:
-    for field, value in (("configMap", spec.config_map), ("deadLettersOf", spec.dead_letters_of)):
-        if value is not None:
-            raise ManifestError(
-                source, (Problem(f"spec.input.{field}", "exists on a cluster only; give items or uri"),)
-            )
+def _check_is_here(spec: LLMBatchSpec, source: str) -> None:
+    """Refuse what only a cluster has."""
+    elsewhere = (
+        ("input.configMap", spec.input.config_map, "give items or uri"),
+        ("input.deadLettersOf", spec.input.dead_letters_of, "give items or uri"),
+        ("input.pvc", spec.input.pvc, "give the path of the files as uri"),
+        ("output.pvc", spec.output.pvc, "give the path of a folder as uri"),
+    )
+    problems = [Problem(f"spec.{f}", f"exists on a cluster only; {hint}") for f, value, hint in elsewhere if value]
+    if problems:
+        raise ManifestError(source, tuple(problems))
 
 
-def _absolute(uri: str, base: Path, source: str, field: str) -> str:
-    scheme = urlsplit(uri).scheme
-    if scheme == "file":
-        return uri
-    if len(scheme) > 1:  # one letter is a drive
-        raise ManifestError(source, (Problem(field, f"{scheme}:// is not supported; give a path or a file:// URI"),))
-    return (base / uri).resolve().as_uri()
+def _absolute(uri: str, base: Path, source: str, field: str, schemes: Sequence[str]) -> str:
+    """A URI with one of these schemes as it is; a path as a file:// URI, with a `/` at its end if it has one."""
+    scheme = scheme_of(uri)
+    if scheme and scheme not in ("file", *schemes):
+        known = ", ".join(f"{each}://" for each in schemes)
+        raise ManifestError(source, (Problem(field, f"{scheme}:// is not supported; give a path, {known}"),))
+    return uri if scheme else (base / uri).resolve().as_uri() + "/" * uri.endswith("/")

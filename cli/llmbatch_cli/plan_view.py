@@ -6,12 +6,14 @@ import orjson
 
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
-from llmbatch_contract.spec import Api
+from llmbatch_contract.spec import Api, Packing
 from llmbatch_contract.usage import Usage
 from llmbatch_worker.planning.planner import Planned
 from llmbatch_worker.stores.uris import readable_uri
 
 _GUESSED_OUTPUT_TOKENS = 256
+_IN_PLACE = "where it is, by each shard its own range"
+_COPIED = "once, into the working store, as JSON lines"
 
 
 def plan_report(job: Job, planned: Planned) -> dict[str, Any]:
@@ -22,9 +24,20 @@ def plan_report(job: Job, planned: Planned) -> dict[str, Any]:
     question = planned.first_question
     return {
         "name": job.batch.metadata.name,
-        "input": {"uri": readable_uri(plan.input.uri), "format": plan.input.format.value, "bytes": plan.input.size},
+        "input": {
+            "uri": readable_uri(plan.input.uri),
+            "format": plan.input.format.value,
+            "packing": plan.input.packing.value,
+            "objects": len(plan.input.objects),
+            "bytes": plan.input.size,
+            "items": planned.of_items,
+            "copied": plan.input.unpacked,
+        },
         "items": plan.items,
         "fields": plan.input.fields,
+        "missing_fields": {
+            name: {"items": lack.items, "first": lack.first} for name, lack in sorted(planned.lacks.items())
+        },
         "shards": len(plan.shards),
         "endpoint": spec.endpoint.base_url,
         "first_request": None if question is None else {
@@ -49,9 +62,11 @@ def describe_plan(report: dict[str, Any]) -> str:
     """The plan in words."""
     estimate, first = report["estimate"], report["first_request"]
     lines = [
-        f"{report['name']}: {report['items']:,} items in {report['shards']:,} shards",
-        f"  input      {report['input']['uri']} ({report['input']['format']}, {report['input']['bytes']:,} bytes)",
-        f"  fields     {', '.join(report['fields'])}",
+        f"{report['name']}: {_items(report)} in {report['shards']:,} shards",
+        f"  input      {report['input']['uri']} ({_kind(report['input'])})",
+        f"  read       {_COPIED if report['input']['copied'] else _IN_PLACE}",
+        f"  {'columns' if report['input']['format'] == 'parquet' else 'fields':<10} {', '.join(report['fields'])}",
+        *(f"  missing    {_lack(name, lack)}" for name, lack in report["missing_fields"].items()),
         f"  tokens     about {estimate['input_tokens']:,} in, up to {estimate['output_tokens']:,} out",
     ]
     if estimate["cost"] is not None:
@@ -62,6 +77,24 @@ def describe_plan(report: dict[str, Any]) -> str:
         body = orjson.dumps(first["body"], option=orjson.OPT_INDENT_2).decode().replace("\n", "\n  ")
         lines.append(f"  first      POST {report['endpoint']}{first['path']}\n  {body}")
     return "\n".join([*lines, *(f"  problem    {p}" for p in report["problems"])])
+
+
+def _lack(name: str, lack: dict[str, Any]) -> str:
+    return f"{name}: {lack['items']:,} {'item' if lack['items'] == 1 else 'items'}, the first {lack['first']}"
+
+
+def _items(report: dict[str, Any]) -> str:
+    """How many, and of how many: those that the input was seen to have."""
+    there = report["input"]["items"]
+    if there is None:
+        return f"the first {report['items']:,} items"
+    return f"{report['items']:,} items" if there == report["items"] else f"{report['items']:,} of {there:,} items"
+
+
+def _kind(given: dict[str, Any]) -> str:
+    packing = [] if given["packing"] == Packing.NONE.value else [given["packing"]]
+    objects = [f"{given['objects']:,} objects"] if given["objects"] > 1 else []
+    return ", ".join([given["format"], *packing, *objects, f"{given['bytes']:,} bytes"])
 
 
 def _usage_estimate(planned: Planned) -> Usage:

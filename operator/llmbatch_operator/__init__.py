@@ -9,7 +9,8 @@
     observed.py    the values that go in and come out        status_of.py   the status, with tallies.py
     events.py      its Events                                alerts.py      when to raise an alarm
     jobs.py        Jobs, ConfigMap and Secret of a batch     kube.py        calls to the API server
-    pod_environment.py, pod_telemetry.py: the variables of a pod
+    pod_environment.py, pod_telemetry.py, pod_volumes.py: the variables of a pod, and what it mounts
+    places.py      where working objects and outputs are     leftovers.py   what deleted batches leave in stores
     session.py     what the workers of a batch say           sessions.py    of all batches; the coordinator's desk
     endpoints/     LLMEndpoints: what batches are given of them, and their status
     endpoint_marks.py, replacing.py: which pods ask another endpoint than they should

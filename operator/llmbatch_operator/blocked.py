@@ -9,6 +9,23 @@ from llmbatch_operator.observed import Fact, Observed
 from llmbatch_operator.replacing import asks_elsewhere
 
 _MANY_FAILED = 2
+PLACE_REASONS = {
+    "InputMissingError": Reason.INPUT_MISSING,
+    "StoreMissingError": Reason.INPUT_MISSING,
+    "OutputMissingError": Reason.OUTPUT_MISSING,
+    "StoreDeniedError": Reason.STORE_DENIED,
+    "StoreReadOnlyError": Reason.STORE_DENIED,
+    "StoreAwayError": Reason.STORE_AWAY,
+    "StoreFullError": Reason.STORE_FULL,
+}
+"""By the error of a pod that could not read or write where it has to. It may pass, so another pod tries again."""
+_TROUBLES = {
+    "denied": Reason.STORE_DENIED,
+    "away": Reason.STORE_AWAY,
+    "full": Reason.STORE_FULL,
+    "taken": Reason.OUTPUT_TAKEN,
+}
+_NOT_THERE = (Reason.INPUT_MISSING, Reason.OUTPUT_MISSING)
 _WORKING = (Stage.PLAN, Stage.CANARY, Stage.SHARD, Stage.RUN, Stage.FINALIZE)
 
 
@@ -41,6 +58,17 @@ def _store_is_full(o: Observed) -> Fact | None:
     return None if o.talk.store_full is None else Fact(True, Reason.STORE_FULL, o.talk.store_full)
 
 
+def _store_is_in_trouble(o: Observed) -> Fact | None:
+    """As the workers say that wait for it."""
+    trouble = o.talk.store_trouble
+    if trouble is None:
+        return None
+    after = "the batch goes on by itself when that is over"
+    if trouble.kind == "taken":
+        after = "that is waited for, as it may have been deleted just now, but for three minutes only"
+    return Fact(True, _TROUBLES[trouble.kind], f"{trouble.message}; {after}")
+
+
 def _secret_is_missing(o: Observed) -> Fact | None:
     for pod in _stuck(o):
         if pod.waiting is not None and pod.waiting.reason == "CreateContainerConfigError":
@@ -63,13 +91,18 @@ def _pods_find_no_node(o: Observed) -> Fact | None:
     return None
 
 
-def _input_is_missing(o: Observed) -> Fact | None:
-    for stage in (Stage.PLAN, Stage.RUN, Stage.FINALIZE):
+def _place_cannot_be_used(o: Observed) -> Fact | None:
+    """A pod has found that its input is not there, or that a store does not let it in or is away."""
+    for stage in (Stage.PLAN, Stage.RUN, Stage.FINALIZE, Stage.CANARY, Stage.SHARD):
         job, error = o.jobs.get(stage), o.error_of(stage)
         has_one_at_work = any(p.phase == "Running" for p in o.pods_of(stage))
-        if job is None or job.is_finished or has_one_at_work or error is None or error.kind != "InputMissingError":
+        if job is None or has_one_at_work or not _has_done_nothing(o, stage):
             continue
-        return Fact(True, Reason.INPUT_MISSING, f"{error.message}; the batch goes on by itself when it is there")
+        if error is None or error.kind not in PLACE_REASONS:
+            continue
+        reason = PLACE_REASONS[error.kind]
+        until = "when it is there" if reason in _NOT_THERE else "when that is put right"
+        return Fact(True, reason, f"{error.message}; the batch goes on by itself {until}")
     return None
 
 
@@ -99,9 +132,10 @@ _CHECKS: tuple[Callable[[Observed], Fact | None], ...] = (
     _endpoint_cannot_be_used,  # it is looked up anew whenever it changes
     _endpoint_has_changed,
     _store_is_full,  # pods wait until there is room
+    _store_is_in_trouble,  # pods wait until it is over
     _secret_is_missing,  # the kubelet tries again every few seconds
     _image_cannot_be_pulled,
     _pods_find_no_node,
-    _input_is_missing,  # the Job tries again, ever more slowly
+    _place_cannot_be_used,  # the Job tries again, ever more slowly
     _pods_keep_failing,
 )

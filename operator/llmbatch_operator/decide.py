@@ -4,13 +4,14 @@
 decision is made anew from what is seen, so nothing is lost by a restart in between.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from llmbatch_contract.pods import Stage
+from llmbatch_contract.pods import FinalCounts, Stage
 from llmbatch_contract.reports import Command
 from llmbatch_contract.status import ConditionType, Phase, Reason
+from llmbatch_operator.blocked import PLACE_REASONS
 from llmbatch_operator.canary import canary_result, is_canary
 from llmbatch_operator.down import nobody_asks_it
 from llmbatch_operator.ending import final_phase, seconds_to_deadline, stop_reason, why_it_ends_early
@@ -20,12 +21,14 @@ from llmbatch_operator.observed import (
     CreateJob,
     Decision,
     DeleteBatch,
+    DeleteJob,
     Fact,
     Observed,
     SetParallelism,
 )
 from llmbatch_operator.planned import plan_of
 from llmbatch_operator.replacing import asks_elsewhere
+from llmbatch_operator.shown import count
 from llmbatch_operator.steps import (
     NO_LONGER,
     SOON_S,
@@ -41,9 +44,12 @@ from llmbatch_operator.steps import (
 
 SOLO_ITEMS = 100
 """Up to so many inline items, one pod does everything: a second one would start later than the first is done."""
-_INVALID_KINDS = frozenset(
-    ("InvalidError", "InputError", "DuplicateIdError", "ManifestError", "InputMissingError", "InputChangedError")
-)
+_TAKEN = {"OutputTakenError": Reason.OUTPUT_TAKEN}
+_INVALID_KINDS = ("InvalidError", "InputError", "DuplicateIdError", "ManifestError", "InputChangedError")
+_NO_OUTPUT_REASONS = PLACE_REASONS | _TAKEN | {"InvariantError": Reason.INVARIANT_BROKEN}
+"""Why its outputs are not written, by the error of the last pod that tried."""
+_END_REASONS = PLACE_REASONS | dict.fromkeys(_INVALID_KINDS, Reason.INPUT_INVALID) | _TAKEN
+"""Why a batch cannot begin, by the error of the last pod that tried to plan it."""
 
 
 def decide(o: Observed, now: datetime) -> Decision:
@@ -73,6 +79,11 @@ def _outputs_are_written(o: Observed, now: datetime) -> Decision | None:
     if not stages or o.talk.final is None:
         return None
     final = o.talk.final
+    ended = _how_it_ended(o, final, stages)
+    return replace(ended, facts=ended.facts | _delivered(final))
+
+
+def _how_it_ended(o: Observed, final: FinalCounts, stages: Sequence[Stage]) -> Decision:
     if (stopping := o.condition(ConditionType.STOPPING)) is not None and Stage.FINALIZE in stages:
         return _ended_early(Fact(True, stopping.reason, stopping.message))
     counts = f"{final.succeeded:,} of {final.items:,} items succeeded, {final.failed:,} failed"
@@ -86,8 +97,7 @@ def _input_cannot_be_used(o: Observed, now: datetime) -> Decision | None:
         job, error = o.jobs.get(stage), o.error_of(stage)
         if job is None or job.failure is None or o.talk.stop is not None:
             continue
-        if error is not None and error.kind in _INVALID_KINDS and plan_of(o) is None:
-            reason = Reason.INPUT_MISSING if error.kind == "InputMissingError" else Reason.INPUT_INVALID
+        if error is not None and (reason := _END_REASONS.get(error.kind)) is not None and plan_of(o) is None:
             return _failed(Fact(True, reason, error.message))
         if stage is Stage.PLAN:
             return _failed(Fact(True, Reason.WORKERS_FAILED, f"planning failed: {o.why_failed(stage)}"))
@@ -102,7 +112,7 @@ def _outputs_cannot_be_written(o: Observed, now: datetime) -> Decision | None:
     if (stopping := o.condition(ConditionType.STOPPING)) is not None:
         fact = Fact(True, stopping.reason, f"{stopping.message}; there are no outputs: {detail}")
         return _ended_early(fact)
-    reason = Reason.INVARIANT_BROKEN if error is not None and error.kind == "InvariantError" else Reason.WORKERS_FAILED
+    reason = _NO_OUTPUT_REASONS.get(error.kind if error is not None else "", Reason.WORKERS_FAILED)
     return _failed(Fact(True, reason, f"finalizing failed: {detail}"))
 
 
@@ -143,7 +153,11 @@ def _goes_on_in_one_pod(o: Observed, now: datetime) -> Decision | None:
 def _is_being_planned(o: Observed, now: datetime) -> Decision | None:
     if plan_of(o) is not None:
         return None
-    return going(o, now, Phase.PLANNING, CreateJob(Stage.PLAN))
+    decision = going(o, now, Phase.PLANNING, CreateJob(Stage.PLAN))
+    job = o.jobs.get(Stage.PLAN)
+    if job is None or job.is_finished or o.spec is None or job.letters_mark == o.letters_mark:
+        return decision
+    return with_action(decision, DeleteJob(job.name))  # its pods could not read the dead letters where they are
 
 
 def _canary_is_asked(o: Observed, now: datetime) -> Decision | None:
@@ -195,6 +209,17 @@ def _done(o: Observed, phase: Phase, fact: Fact) -> Decision:
     if o.condition(ConditionType.STOPPING) is not None:
         facts[ConditionType.STOPPING] = Fact(False, fact.reason, "all was done before the pods could be stopped")
     return Decision(phase, (), facts)
+
+
+def _delivered(final: FinalCounts) -> dict[ConditionType, Fact]:
+    """What became of `spec.deliver`. How the batch has ended does not depend on it."""
+    if final.delivered is None:
+        return {}
+    taken = f"{count(final.delivered, 'result')} delivered"
+    if not final.undelivered:
+        return {ConditionType.DELIVERED: Fact(True, Reason.DELIVERED, taken)}
+    lost = f"{final.undelivered:,} in undelivered.jsonl: {final.delivery_error or 'the receiver did not take them'}"
+    return {ConditionType.DELIVERED: Fact(False, Reason.NOT_DELIVERED, f"{taken}, {lost}")}
 
 
 def _failed(fact: Fact) -> Decision:

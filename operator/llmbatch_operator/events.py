@@ -11,12 +11,14 @@ _GOOD = frozenset(
         ConditionType.SUSPENDED,
         ConditionType.CANCELLED,
         ConditionType.CANARY_PASSED,
+        ConditionType.DELIVERED,
     )
 )
 _BAD = frozenset(
     (
         Reason.BUDGET_EXCEEDED,
         Reason.CANARY_FAILED,
+        Reason.NOT_DELIVERED,
         Reason.ENDPOINT_MISSING,
         Reason.ENDPOINT_FORBIDDEN,
         Reason.ENDPOINT_INVALID,

@@ -14,13 +14,15 @@ Body = dict[str, Any]
 
 UID_LABEL = "llmbatch.dev/batch-uid"
 STAGE_LABEL = "llmbatch.dev/stage"
+LETTERS_ANNOTATION = "llmbatch.dev/dead-letters"
+"""On a Job that plans: which place its pods can read the dead letters of another batch from."""
 CONTAINER = "worker"
 JOB_LABEL = "batch.kubernetes.io/job-name"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 """Set by Kubernetes on the pods of a Job; the index as an annotation, too."""
 
 _STAGES = {stage.value: stage for stage in Stage}
-_ASKING = frozenset(Stage) - {Stage.PLAN, Stage.FINALIZE}
+_ASKING = frozenset(Stage) - {Stage.PLAN, Stage.FINALIZE, Stage.CLEAN}
 _STARTING = ("ContainerCreating", "PodInitializing")
 _IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 
@@ -58,6 +60,8 @@ class JobFacts:
     is_deleting: bool = False
     mark: Mark | None = None
     """Which endpoint its pods ask; None: it is not known."""
+    letters_mark: str = ""
+    """Which other batch's dead letters its pods can read outside the built-in store; empty for none."""
 
     @property
     def is_finished(self) -> bool:
@@ -154,6 +158,7 @@ def read_job(body: Body) -> JobFacts | None:
         failure=None if failed is None else f"{failed.get('reason', '')}: {failed.get('message', '')}",
         is_deleting="deletionTimestamp" in metadata,
         mark=Mark.read(metadata.get("annotations") or {}),
+        letters_mark=(metadata.get("annotations") or {}).get(LETTERS_ANNOTATION, ""),
     )
 
 

@@ -10,12 +10,13 @@ from llmbatch_contract.progress import Totals
 from llmbatch_contract.spec import Endpoint, LLMBatch, LLMBatchSpec
 from llmbatch_contract.status import LLMBatchStatus
 from llmbatch_contract.validation import check_manifest
-from llmbatch_operator.cache import Known
+from llmbatch_operator.cache import Cache, Known
 from llmbatch_operator.endpoint_marks import mark_of
 from llmbatch_operator.endpoints.known import Endpoints, KnownEndpoint
 from llmbatch_operator.endpoints.resolving import resolve
-from llmbatch_operator.facts import Body
+from llmbatch_operator.facts import BatchRef, Body
 from llmbatch_operator.observed import Down, Fact, Observed, Talk
+from llmbatch_operator.places import Letters, letters_of, output_of
 from llmbatch_operator.session import Session
 from llmbatch_operator.status_of import Pace, has_caught_up
 
@@ -80,10 +81,18 @@ class Gatherer:
         self._parsed.pop(uid, None)
         self._last.pop(uid, None)
 
-    def observe(self, known: Known, parsed: Parsed, session: Session | None, status: LLMBatchStatus | None) -> Observed:
+    def observe(
+        self,
+        known: Known,
+        parsed: Parsed,
+        session: Session | None,
+        status: LLMBatchStatus | None,
+        letters: Letters | None = None,
+    ) -> Observed:
         """One batch at this moment. `status` is the latest that was written or seen."""
         assert known.ref is not None
         assert known.trace is not None
+        assert known.body is not None
         jobs = {job.stage: job for job in known.jobs.values() if not job.is_deleting}
         # One that is not known to be ours may be of a Job that went before a restart: it may still ask.
         pods = tuple(p for p in known.pods.values() if p.phase != "Succeeded" and (known.owns(p) or not p.is_over))
@@ -105,6 +114,8 @@ class Gatherer:
             mark=mark_of(parsed.resolved.spec.endpoint) if parsed.resolved is not None else None,
             endpoint_problem=parsed.endpoint_problem,
             must_hold_for_endpoint=parsed.must_hold,
+            output=output_of(known.body),
+            letters=letters,
         )
 
     def pace(self, session: Session | None, status: LLMBatchStatus | None) -> Pace:
@@ -135,6 +146,7 @@ class Gatherer:
             paused_s=None if since is None else now - since,
             is_drained=since is not None and session.is_drained(workers),
             store_full=session.store_full,
+            store_trouble=session.store_trouble,
             down=Down(endpoint.down_since_s or 0.0, endpoint.trouble) if endpoint.is_down else None,
             has_answered=endpoint.has_answered,
             spent=session.coordinator.spent,
@@ -153,6 +165,14 @@ def parse_batch(body: Body) -> Parsed:
         return Parsed(generation, None, error.sentences)
     endpoint = batch.spec.endpoint.ref
     return Parsed(generation, batch, resolved=None if endpoint is not None else batch, endpoint=endpoint)
+
+
+def find_letters(cache: Cache, ref: BatchRef, parsed: Parsed) -> Letters | None:
+    """The dead letters that the batch asks about, if they are not in the built-in store."""
+    asks_about = parsed.batch.spec.input.dead_letters_of if parsed.batch is not None else None
+    uid = cache.uid_of(ref.namespace, asks_about.name) if asks_about is not None else None
+    known = cache.get(uid) if uid is not None else None
+    return letters_of(known.body) if known is not None and known.body is not None else None
 
 
 def spec_of(parsed: Parsed) -> LLMBatchSpec | None:

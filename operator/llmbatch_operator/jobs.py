@@ -10,40 +10,32 @@ from typing import Any
 
 from llmbatch_contract.exits import Exit
 from llmbatch_contract.job import Job
-from llmbatch_contract.pods import (
-    AUDIENCE,
-    CONFIG_FOLDER,
-    CONFIG_NAME,
-    INPUT_FOLDER,
-    LAST_WORDS_PATH,
-    OUTPUT_URI,
-    TOKEN_FOLDER,
-    TOKEN_NAME,
-    WORK_URI,
-    PodConfig,
-    Stage,
-)
+from llmbatch_contract.pods import CONFIG_FOLDER, CONFIG_NAME, LAST_WORDS_PATH, PodConfig, Stage
 from llmbatch_contract.spec import API_VERSION, KIND, LLMBatch
 from llmbatch_contract.trace import BatchTrace
 from llmbatch_contract.wire import BATCH_LABEL, RESULTS_KEY, object_name, results_secret
 from llmbatch_operator.endpoint_marks import mark_of
-from llmbatch_operator.facts import CONTAINER, STAGE_LABEL, UID_LABEL, BatchRef, Body
+from llmbatch_operator.facts import CONTAINER, LETTERS_ANNOTATION, STAGE_LABEL, UID_LABEL, BatchRef, Body
 from llmbatch_operator.observed import CreateJob
+from llmbatch_operator.places import Letters, output_uri, store_uri
 from llmbatch_operator.pod_environment import pod_environment
+from llmbatch_operator.pod_volumes import Mounted, pod_volumes
 from llmbatch_operator.settings import Settings
 
 _USER = 65532
 _GRACE_S = 30
-_TOKEN_S = 3600
 _RETRIES = 6
 _KEPT_S = 86400
 """Jobs and their pods, with their logs, stay for a day after their end."""
+_CLEANING = {"backoffLimit": 3, "activeDeadlineSeconds": 600, "ttlSecondsAfterFinished": 300}
+"""Of the Job that belongs to nobody, as its batch is gone."""
 _NAMES = {
     Stage.PLAN: "plan",
     Stage.CANARY: "canary",
     Stage.SHARD: "shards",
     Stage.FINALIZE: "finalize",
     Stage.RUN: "run",
+    Stage.CLEAN: "clean",
 }
 _DEFAULT_RESOURCES = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
@@ -64,24 +56,42 @@ def config_name(ref: BatchRef) -> str:
     return object_name(ref.name, ref.uid, "config")
 
 
-def config_map(ref: BatchRef, batch: LLMBatch, settings: Settings, ca: str, trace: BatchTrace) -> Body:
+def config_map(
+    ref: BatchRef, batch: LLMBatch, settings: Settings, ca: str, trace: BatchTrace, letters: Letters | None = None
+) -> Body:
     """What every pod of the batch is told."""
-    config = PodConfig(
+    return _config_map(_metadata(ref, config_name(ref)), _config(ref, batch, settings, ca, trace, letters))
+
+
+def cleaning_config_map(
+    ref: BatchRef, batch: LLMBatch, settings: Settings, ca: str, trace: BatchTrace, job_uid: str
+) -> Body:
+    """The same for the pod that removes what a deleted batch has left; it goes with that pod's Job."""
+    name = job_name(ref, Stage.CLEAN)
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job_uid}
+    metadata = {"name": name, "namespace": ref.namespace, "labels": _labels(ref), "ownerReferences": [owner]}
+    return _config_map(metadata, _config(ref, batch, settings, ca, trace, None))
+
+
+def _config(
+    ref: BatchRef, batch: LLMBatch, settings: Settings, ca: str, trace: BatchTrace, letters: Letters | None
+) -> PodConfig:
+    output = batch.spec.output
+    return PodConfig(
         uid=ref.uid,
-        job=Job(batch=batch, store_uri=WORK_URI, output_uri=OUTPUT_URI),
+        job=Job(batch=batch, store_uri=store_uri(output, ref.uid), output_uri=output_uri(output)),
         trace=trace,
         workers=batch.spec.parallelism,
         coordinator_url=settings.coordinator_url,
         coordinator_ca=ca,
+        dead_letters=letters.place if letters is not None else None,
         telemetry_ca=settings.telemetry.certificate,
     )
+
+
+def _config_map(metadata: Body, config: PodConfig) -> Body:
     packed = base64.b64encode(gzip.compress(config.dump_json(), mtime=0)).decode()
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": _metadata(ref, config_name(ref)),
-        "binaryData": {CONFIG_NAME: packed},
-    }
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": {CONFIG_NAME: packed}}
 
 
 def results_key_secret(ref: BatchRef, key: str) -> Body:
@@ -95,8 +105,8 @@ def results_key_secret(ref: BatchRef, key: str) -> Body:
     }
 
 
-def job(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
-    """The Job of a stage."""
+def job(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Settings, letters: Letters | None = None) -> Body:
+    """The Job of a stage. `letters` are the dead letters that the batch asks about again."""
     stage, worker = create.stage, batch.spec.worker
     labels = {**worker.labels, **_labels(ref, stage)}
     spec: Body = {
@@ -108,18 +118,31 @@ def job(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Settings) -
         "podFailurePolicy": {"rules": _failure_rules()},
         "template": {
             "metadata": {"labels": labels, "annotations": worker.annotations},
-            "spec": _pod_spec(ref, batch, create, settings),
+            "spec": _pod_spec(ref, batch, create, settings, letters),
         },
+        **_limits(create),
     }
-    if stage is Stage.SHARD:
-        spec["backoffLimitPerIndex"] = _RETRIES
-    else:
-        spec["backoffLimit"] = 2 if create.stop is not None else _RETRIES
     metadata = _metadata(ref, job_name(ref, stage))
-    metadata["labels"] = labels
-    if stage not in (Stage.PLAN, Stage.FINALIZE):
-        metadata["annotations"] = mark_of(batch.spec.endpoint).annotations
+    metadata |= {"labels": labels, "annotations": _marks(batch, stage, letters)}
+    if stage is Stage.CLEAN:
+        del metadata["ownerReferences"]
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _limits(create: CreateJob) -> dict[str, int]:
+    """How often its pods may fail."""
+    if create.stage is Stage.CLEAN:
+        return _CLEANING
+    if create.stage is Stage.SHARD:
+        return {"backoffLimitPerIndex": _RETRIES}
+    return {"backoffLimit": 2 if create.stop is not None else _RETRIES}
+
+
+def _marks(batch: LLMBatch, stage: Stage, letters: Letters | None) -> dict[str, str]:
+    """What tells later whether its pods have to be replaced."""
+    if stage is Stage.PLAN:
+        return {} if letters is None else {LETTERS_ANNOTATION: letters.mark}
+    return {} if stage in (Stage.FINALIZE, Stage.CLEAN) else mark_of(batch.spec.endpoint).annotations
 
 
 def _failure_rules() -> list[Body]:
@@ -135,8 +158,10 @@ def _codes(*codes: int) -> Body:
     return {"containerName": CONTAINER, "operator": "In", "values": sorted(int(code) for code in codes)}
 
 
-def _pod_spec(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
+def _pod_spec(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Settings, letters: Letters | None) -> Body:
     worker = batch.spec.worker
+    config = job_name(ref, Stage.CLEAN) if create.stage is Stage.CLEAN else config_name(ref)
+    mounted = pod_volumes(batch, create.stage, config, letters)
     spec: Body = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -147,10 +172,11 @@ def _pod_spec(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Setti
             "runAsUser": _USER,
             "runAsGroup": _USER,
             "fsGroup": _USER,
+            "fsGroupChangePolicy": "OnRootMismatch",  # else every pod would go through all files of a volume
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(batch, create, settings)],
-        "volumes": _volumes(ref, batch, create.stage),
+        "containers": [_container(batch, create, settings, mounted)],
+        "volumes": [each.volume for each in mounted],
     }
     optional = {
         "serviceAccountName": worker.service_account_name,
@@ -161,17 +187,10 @@ def _pod_spec(ref: BatchRef, batch: LLMBatch, create: CreateJob, settings: Setti
     return spec | {name: value for name, value in optional.items() if value}
 
 
-def _container(batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
+def _container(batch: LLMBatch, create: CreateJob, settings: Settings, mounted: list[Mounted]) -> Body:
     worker, stage = batch.spec.worker, create.stage
     own = worker.resources is not None and not _ends_early(create)
     resources = worker.resources.dump() if own and worker.resources is not None else _DEFAULT_RESOURCES
-    mounts = [
-        {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
-        {"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True},
-        {"name": "tmp", "mountPath": "/tmp"},
-    ]
-    if _reads_config_map(batch, stage):
-        mounts.append({"name": "input", "mountPath": INPUT_FOLDER, "readOnly": True})
     args = [stage.value, "--config", f"{CONFIG_FOLDER}/{CONFIG_NAME}"]
     if create.stop is not None:
         # Kubernetes puts variables in place of $(NAME), and what endpoints say may hold that
@@ -189,31 +208,13 @@ def _container(batch: LLMBatch, create: CreateJob, settings: Settings) -> Body:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": mounts,
+        "volumeMounts": [mount for each in mounted for mount in each.mounts],
     }
-
-
-def _volumes(ref: BatchRef, batch: LLMBatch, stage: Stage) -> list[Body]:
-    token = {"audience": AUDIENCE, "expirationSeconds": _TOKEN_S, "path": TOKEN_NAME}
-    volumes: list[Body] = [
-        {"name": "config", "configMap": {"name": config_name(ref)}},
-        {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}},
-        {"name": "tmp", "emptyDir": {}},
-    ]
-    source = batch.spec.input.config_map
-    if source is not None and _reads_config_map(batch, stage):
-        items = [{"key": source.key, "path": source.key}]
-        volumes.append({"name": "input", "configMap": {"name": source.name, "optional": True, "items": items}})
-    return volumes
 
 
 def _ends_early(create: CreateJob) -> bool:
     """A batch whose pods could not work, for their image, node or memory, shall come to its end all the same."""
-    return create.stop is not None
-
-
-def _reads_config_map(batch: LLMBatch, stage: Stage) -> bool:
-    return batch.spec.input.config_map is not None and stage not in (Stage.CANARY, Stage.SHARD)
+    return create.stop is not None or create.stage is Stage.CLEAN
 
 
 def _labels(ref: BatchRef, stage: Stage | None = None) -> dict[str, str]:

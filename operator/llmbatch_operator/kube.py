@@ -95,6 +95,10 @@ class Kube:
         """Create a Job; None if there is one of that name."""
         return await self._create(f"{JOBS}/namespaces/{body['metadata']['namespace']}/jobs", body)
 
+    async def read_job(self, namespace: str, name: str) -> Body | None:
+        """A Job; None if there is none of that name."""
+        return await self._unless_gone("GET", f"{JOBS}/namespaces/{namespace}/jobs/{name}")
+
     async def create_secret(self, body: Body) -> Body | None:
         """Create a Secret; None if there is one of that name. It cannot be read back, and need not be."""
         return await self._create(f"{CORE}/namespaces/{body['metadata']['namespace']}/secrets", body)

@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from llmbatch_contract.pods import CanaryCounts, FinalCounts, PodError, Stage
-from llmbatch_contract.reports import Command, PlanFacts, Spent, StopReason, Trouble
-from llmbatch_contract.spec import LLMBatchSpec
+from llmbatch_contract.reports import Command, PlanFacts, Spent, StopReason, StoreTrouble, Trouble
+from llmbatch_contract.spec import LLMBatchSpec, Output
 from llmbatch_contract.status import CanaryResult, Condition, ConditionType, LLMBatchStatus, Phase, Reason
 from llmbatch_contract.trace import BatchTrace
 from llmbatch_operator.endpoint_marks import Mark
 from llmbatch_operator.facts import BatchRef, JobFacts, PodFacts
+from llmbatch_operator.places import Letters
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Talk:
     is_drained: bool = False
     """Told to pause, all workers have nothing in flight and nothing unwritten."""
     store_full: str | None = None
+    store_trouble: StoreTrouble | None = None
+    """What keeps most of the workers from reading or writing, where the store is not the built-in one."""
     down: Down | None = None
     has_answered: bool = False
     """The endpoint has answered somebody since this operator started."""
@@ -79,11 +82,20 @@ class Observed:
     """Why the LLMEndpoint cannot be used now."""
     must_hold_for_endpoint: bool = False
     """Nothing may be started or asked because of that problem. Else it goes on with what the LLMEndpoint was before."""
+    output: Output = field(default_factory=Output)
+    """Where its outputs go, though the rest of the spec may not be valid."""
+    letters: Letters | None = None
+    """The dead letters that it asks about, if they are not in the built-in store."""
 
     def condition(self, type_: ConditionType) -> Condition | None:
         """The condition if it is True."""
         conditions = self.status.conditions if self.status is not None else []
         return next((c for c in conditions if c.type is type_ and c.status == "True"), None)
+
+    @property
+    def letters_mark(self) -> str:
+        """Of Jobs whose pods can read these dead letters; empty for none."""
+        return self.letters.mark if self.letters is not None else ""
 
     def pods_of(self, *stages: Stage) -> list[PodFacts]:
         """Pods that have not ended."""

@@ -13,7 +13,8 @@ def plan_of(o: Observed) -> PlanFacts | None:
     if o.condition(ConditionType.PLANNED) is None or o.status is None or o.status.items is None:
         return None
     shards = o.status.shards.total if o.status.shards is not None else 1
-    return PlanFacts(items=o.status.items.total, shards=shards)
+    found = {} if o.status.input is None else o.status.input.model_dump()
+    return PlanFacts(items=o.status.items.total, shards=shards, **found)
 
 
 def all_is_asked(o: Observed) -> bool:

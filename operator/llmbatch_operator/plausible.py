@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from llmbatch_contract.model import Model
 from llmbatch_contract.progress import Sample, ShardProgress
-from llmbatch_contract.reports import Grant, PushBack, PushBackKind, Report, StopReason, Trouble
+from llmbatch_contract.reports import Grant, PushBack, PushBackKind, Report, StopReason, StoreTrouble, Trouble
 
 LONGEST_BACKOFF_S = 600.0
 """An endpoint may ask for an hour; after so long one request finds out whether it still means it."""
@@ -37,6 +37,8 @@ def plausible(report: Report, most_shards: int) -> Report:
         changes["push_backs"] = _push_backs(report.push_backs)
     if report.trouble is not None:
         changes["trouble"] = _trouble(report.trouble)
+    if report.store_trouble is not None:
+        changes["store_trouble"] = _store_trouble(report.store_trouble)
     if report.stop is not None and len(report.stop.message) > TEXT_CHARS:
         changes["stop"] = StopReason(category=report.stop.category, message=report.stop.message[:TEXT_CHARS])
     return report.model_copy(update=changes) if changes else report
@@ -76,6 +78,11 @@ def _trouble(told: Trouble) -> Trouble:
             "for_s": min(max(0.0, told.for_s), _MOST),
         }
     )
+
+
+def _store_trouble(told: StoreTrouble) -> StoreTrouble:
+    for_s = min(max(0.0, told.for_s), _MOST)
+    return told.model_copy(update={"message": told.message[:TEXT_CHARS], "for_s": for_s})
 
 
 def _shard(progress: ShardProgress) -> ShardProgress:

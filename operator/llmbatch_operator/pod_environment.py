@@ -3,7 +3,15 @@
 Pure. What a batch names itself in `spec.worker.env` comes before what the operator would give it.
 """
 
-from llmbatch_contract.pods import JOB_VARIABLE, NODE_VARIABLE, POD_NAME_VARIABLE, POD_UID_VARIABLE, Stage
+from llmbatch_contract.pods import (
+    JOB_VARIABLE,
+    NODE_VARIABLE,
+    POD_NAME_VARIABLE,
+    POD_UID_VARIABLE,
+    SIGNING_KEY_VARIABLE,
+    Stage,
+)
+from llmbatch_contract.signing import KEY_IN_SECRET, KEY_SECRET
 from llmbatch_contract.spec import LLMBatch
 from llmbatch_operator.facts import JOB_LABEL, Body
 from llmbatch_operator.pod_telemetry import HEADERS_KEY, HEADERS_SECRET, HEADERS_VARIABLE, PodTelemetry
@@ -22,7 +30,7 @@ def pod_environment(batch: LLMBatch, stage: Stage, telemetry: PodTelemetry) -> l
     named = {variable["name"] for variable in own}
     given = [variable for variable in _telemetry(telemetry, named) if variable["name"] not in named]
     places = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in _FIELDS.items()]
-    return own + given + places + _api_key(batch, stage)
+    return own + given + places + _api_key(batch, stage) + _signing_key(batch, stage)
 
 
 def _telemetry(telemetry: PodTelemetry, named: set[str]) -> list[Body]:
@@ -36,6 +44,14 @@ def _telemetry(telemetry: PodTelemetry, named: set[str]) -> list[Body]:
 
 def _api_key(batch: LLMBatch, stage: Stage) -> list[Body]:
     secret = batch.spec.endpoint.api_key_secret
-    if secret is None or stage in (Stage.PLAN, Stage.FINALIZE):
+    if secret is None or stage in (Stage.PLAN, Stage.FINALIZE, Stage.CLEAN):
         return []
     return [{"name": secret.env_name, "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}]
+
+
+def _signing_key(batch: LLMBatch, stage: Stage) -> list[Body]:
+    """For stages that write outputs. Without it a pod writes them all the same, and delivers nothing."""
+    if batch.spec.deliver is None or stage not in (Stage.FINALIZE, Stage.RUN):
+        return []
+    source = {"secretKeyRef": {"name": KEY_SECRET, "key": KEY_IN_SECRET, "optional": True}}
+    return [{"name": SIGNING_KEY_VARIABLE, "valueFrom": source}]

@@ -9,18 +9,19 @@ from typing import assert_never
 
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.spec import LLMBatch
-from llmbatch_contract.status import ConditionType, LLMBatchStatus, Reason
-from llmbatch_contract.trace import BatchTrace
+from llmbatch_contract.status import ConditionType, LLMBatchStatus, Phase, Reason
 from llmbatch_contract.wire import batch_key
 from llmbatch_operator.alerts import Watcher
 from llmbatch_operator.cache import Known
 from llmbatch_operator.decide import decide
 from llmbatch_operator.events import Event, events_of
 from llmbatch_operator.facts import BatchRef, Body
-from llmbatch_operator.gather import Gatherer, Parsed, read_status
+from llmbatch_operator.gather import Gatherer, Parsed, find_letters, read_status
 from llmbatch_operator.jobs import config_map, job, results_key_secret
 from llmbatch_operator.kube import CallError, Kube
+from llmbatch_operator.leftovers import Leftovers
 from llmbatch_operator.notify.outbox import Outbox
+from llmbatch_operator.notify.signing import key_secret
 from llmbatch_operator.observed import (
     Action,
     CreateJob,
@@ -31,6 +32,7 @@ from llmbatch_operator.observed import (
     SetParallelism,
     SetSuspend,
 )
+from llmbatch_operator.planned import plan_of
 from llmbatch_operator.session import Session
 from llmbatch_operator.sessions import Sessions
 from llmbatch_operator.settings import Settings
@@ -44,6 +46,8 @@ logger = logging.getLogger("llmbatch.reconcile")
 STATUS_EVERY_S = 2.0
 _STATUS_WRITES_PER_S = 150.0
 _AFTER_ERROR_S = 5.0
+_LETTERS_EVERY_S = 5.0
+"""While a batch is planned: the other one, whose dead letters it asks about, may have ended."""
 _AFTER_REFUSAL_S = 5.0
 _REFUSALS = frozenset((400, 403, 422))
 """Statuses by which the API server says that it will not do this, rather than that it cannot."""
@@ -73,23 +77,30 @@ class Reconciler:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _written: dict[str, Written] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.leftovers = Leftovers(self.kube, self.settings, self.ca)
+
     async def reconcile(self, uid: str) -> None:
         """One look. Errors of the API server are logged, and the look is repeated."""
         known = self.sessions.cache.get(uid)
         if known is None or known.body is None or known.ref is None or known.trace is None:
             self._forget(uid)
+            await self._clean_up(uid)
             return
         if "deletionTimestamp" in known.body["metadata"]:
             return
+        body = known.body
         try:
             with self.recorder.look(known) as look:
-                await self._look(look, known, known.ref, known.body)
+                await self._look(look, known, known.ref, body)
         except CallError as error:
             level = self._written.setdefault(uid, Written()).level(logging.WARNING, str(error))
             logger.log(level, "%s: %s", known.ref, error, extra=_fields(known.ref, known.trace.trace_id))
             self.again(uid, _AFTER_ERROR_S)
         else:
             self._written[uid].all_is_well()
+        status = self._written.setdefault(uid, Written()).newer(read_status(body))
+        self.leftovers.note(uid, known, self.gatherer.parse(body).batch, status)
 
     async def _look(self, look: Look, known: Known, ref: BatchRef, body: Body) -> None:
         uid = ref.uid
@@ -101,7 +112,7 @@ class Reconciler:
             self.recorder.found(known, old, Totals(), known.final)
             self._end(known, ref, old)
         session = self._session(ref, parsed, old)
-        observed = self.gatherer.observe(known, parsed, session, old)
+        observed = self.gatherer.observe(known, parsed, session, old, find_letters(self.sessions.cache, ref, parsed))
         decision = decide(observed, self.now())
         if session is not None:
             session.obey(decision.command, self.clock())
@@ -125,6 +136,8 @@ class Reconciler:
             self.outbox.look(ref, observed.spec.notify, shown, self.clock())
         if decision.again_after_s is not None:
             self.again(uid, decision.again_after_s)
+        if decision.phase is Phase.PLANNING and observed.spec is not None and observed.spec.input.dead_letters_of:
+            self.again(uid, _LETTERS_EVERY_S)
 
     def _session(self, ref: BatchRef, parsed: Parsed, status: LLMBatchStatus | None) -> Session | None:
         if status is not None and status.phase.is_final:
@@ -141,7 +154,7 @@ class Reconciler:
         refused = None
         if observed.jobs and _is_news(observed, parsed, written):  # pods that start from now on are told
             assert parsed.resolved is not None
-            refused = await _refusal(self._prepare(observed.ref, parsed.resolved, observed.trace, written))
+            refused = await _refusal(self._prepare(observed, parsed.resolved, written))
         for action in actions:
             with self.recorder.action(look, action) as outcome:
                 failure = await _refusal(self._act(action, observed, parsed, written))
@@ -158,11 +171,11 @@ class Reconciler:
             case CreateJob():
                 batch = parsed.resolved or parsed.batch  # without its LLMEndpoint it can still come to its end
                 assert batch is not None
-                await self._prepare(ref, batch, observed.trace, written)
-                await self._give_key(ref, written)
-                made = await self.kube.create_job(job(ref, batch, action, self.settings))
+                await self._prepare(observed, batch, written)
+                await self._give_keys(ref, batch, written)
+                made = await self.kube.create_job(job(ref, batch, action, self.settings, observed.letters))
             case SetSuspend(name, False) if parsed.resolved is not None and observed.mark is not None:
-                await self._prepare(ref, parsed.resolved, observed.trace, written)
+                await self._prepare(observed, parsed.resolved, written)
                 made = await self.kube.patch_job(ref.namespace, name, {"suspend": False}, observed.mark.annotations)
             case SetSuspend(name, suspend):
                 made = await self.kube.patch_job(ref.namespace, name, {"suspend": suspend})
@@ -177,17 +190,22 @@ class Reconciler:
         if made is not None:
             cache.put_job(made)
 
-    async def _prepare(self, ref: BatchRef, batch: LLMBatch, trace: BatchTrace, written: Written) -> None:
+    async def _prepare(self, observed: Observed, batch: LLMBatch, written: Written) -> None:
         """Write down what pods are told, if they would be told something else by now."""
-        if written.config is not batch:
-            await self.kube.apply_config_map(config_map(ref, batch, self.settings, self.ca, trace))
-            written.config = batch
+        letters = observed.letters
+        if written.config is not batch or written.letters != letters:
+            told = config_map(observed.ref, batch, self.settings, self.ca, observed.trace, letters)
+            await self.kube.apply_config_map(told)
+            written.config, written.letters = batch, letters
 
-    async def _give_key(self, ref: BatchRef, written: Written) -> None:
-        """Leave the key to the results where those find it who may read the batch's Secrets."""
+    async def _give_keys(self, ref: BatchRef, batch: LLMBatch, written: Written) -> None:
+        """Leave the key to the results where those find it who may read the batch's Secrets, and that of deliveries."""
         if not written.has_secret:
             await self.kube.create_secret(results_key_secret(ref, batch_key(self.master_key, ref.uid)))
             written.has_secret = True
+        if batch.spec.deliver is not None and not written.has_signing_key:
+            await self.kube.create_secret(key_secret(self.master_key, ref.namespace))
+            written.has_signing_key = True
 
     async def _write(
         self, ref: BatchRef, body: Body, old: LLMBatchStatus | None, new: LLMBatchStatus, written: Written
@@ -228,6 +246,14 @@ class Reconciler:
         if status.output is not None or not answered(status):  # else the working objects alone have the answers
             self.on_ended(ref.uid)
 
+    async def _clean_up(self, uid: str) -> None:
+        """The batch is gone: let a Job remove what it has left."""
+        try:
+            await self.leftovers.remove(uid)
+        except CallError as error:
+            logger.warning("%s: %s", uid, error)
+            self.again(uid, _AFTER_ERROR_S)
+
     def _forget(self, uid: str) -> None:
         self._written.pop(uid, None)
         self.gatherer.forget(uid)
@@ -241,7 +267,11 @@ class Reconciler:
 def _is_news(observed: Observed, parsed: Parsed, written: Written) -> bool:
     """Whether pods shall be told something else than was written down for them, maybe before this operator started."""
     if parsed.resolved is None or written.config is not None:
-        return parsed.resolved is not None and written.config is not parsed.resolved
+        return parsed.resolved is not None and (
+            written.config is not parsed.resolved or written.letters != observed.letters
+        )
+    if observed.letters is not None and plan_of(observed) is None:
+        return True  # nobody knows whether that batch has ended since
     if parsed.endpoint is not None and any(not job.is_at_rest for job in observed.jobs.values()):
         return True  # nobody knows whether its LLMEndpoint has changed since
     return observed.status is not None and observed.status.observed_generation != parsed.generation

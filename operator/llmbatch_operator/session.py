@@ -11,7 +11,7 @@ from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.pace import Speedometer
 from llmbatch_contract.pods import FinalCounts, LastWords
 from llmbatch_contract.progress import BatchProgress, ShardProgress
-from llmbatch_contract.reports import Command, Grant, PlanFacts, Reply, Report, Spent, StopReason
+from llmbatch_contract.reports import Command, Grant, PlanFacts, Reply, Report, Spent, StopReason, StoreTrouble
 from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_operator.facts import BatchRef
 from llmbatch_operator.plausible import plausible
@@ -19,6 +19,10 @@ from llmbatch_operator.pools import Pool
 from llmbatch_operator.waits import THE_ENDPOINT, what_holds_back
 
 _MOST_SHARDS = 10_000
+_TROUBLE_S = 5.0
+"""A store that slows everybody down for a moment is nobody's to put right."""
+_TROUBLES = ("taken", "away", "full", "denied")
+"""Kinds of trouble with a store, the one last that somebody has to put right most surely."""
 
 
 @dataclass
@@ -36,6 +40,8 @@ class _Speaker:
     """What holds it back."""
     granted: Grant
     """What it was told last."""
+    store_trouble: StoreTrouble | None
+    """What keeps it from reading or writing."""
 
 
 @dataclass
@@ -64,6 +70,8 @@ class Session:
     heard_since: float | None = None
     """When the first of these reports came that no look has taken in."""
     _speakers: dict[str, _Speaker] = field(default_factory=dict)
+    _silent: dict[str, StoreTrouble] = field(default_factory=dict)
+    """What the stores of pods wait for that ask nothing."""
     _stopped: set[str] = field(default_factory=set)
     """Workers that have said goodbye, or whose pods have ended."""
 
@@ -121,6 +129,9 @@ class Session:
         self.plan = self.plan or report.plan  # it never changes, and the pod that made it says most
         self.stopped_by_worker = self.stopped_by_worker or report.stop
         self.coordinator.report_every_s = self.report_every_s
+        if not report.asks:
+            self._note_silent(report)
+            return Reply()
         if report.worker in self._stopped:  # said before it ended, and on its way until now: it is granted nothing
             self.coordinator.stop = self.coordinator.stop or report.stop
             return Reply(command=Command.STOP)
@@ -132,6 +143,12 @@ class Session:
         self._note(report, reply.grant, now)
         return reply
 
+    def _note_silent(self, report: Report) -> None:
+        """A pod that asks nothing shares in nothing: only what its stores wait for is of interest."""
+        self._silent.pop(report.worker, None)
+        if report.store_trouble is not None:
+            self._silent[report.worker] = report.store_trouble
+
     def _believed(self, report: Report, now: float) -> Report:
         """Nobody can hold what it was never granted: by this operator, or soon after its start by the one before."""
         known, holds = self._speakers.get(report.worker), report.holds.number
@@ -142,12 +159,14 @@ class Session:
         return report
 
     def _note(self, report: Report, granted: Grant, now: float) -> None:
+        self._silent.pop(report.worker, None)  # a pod that has planned and now asks
         known = self._speakers.get(report.worker)
         unwritten = sum(s.unwritten_succeeded + s.unwritten_failed for s in report.shards)
         told = known is not None and self.paused_since is not None and known.at >= self.paused_since
         due = now + self.report_every_s
         waits = what_holds_back(report)
-        self._speakers[report.worker] = _Speaker(now, report.in_flight, unwritten, told, due, waits, granted)
+        trouble = report.store_trouble
+        self._speakers[report.worker] = _Speaker(now, report.in_flight, unwritten, told, due, waits, granted, trouble)
 
     def late_s(self, worker: str, now: float) -> float | None:
         """How much later than it was asked for a report comes now; None if it is the worker's first."""
@@ -171,12 +190,14 @@ class Session:
 
     def lost(self, worker: str, now: float) -> None:
         """A pod has ended: what it was granted is free at once."""
+        self._silent.pop(worker, None)
         self._speakers.pop(worker, None)
         self._stopped.add(worker)
         self.coordinator.lost(worker, now)
 
     def vanished(self, worker: str, now: float) -> None:
         """A pod is gone and may still run, on a node that cannot be reached: what it was granted is kept for now."""
+        self._silent.pop(worker, None)
         self._speakers.pop(worker, None)
         self.coordinator.vanished(worker, now)
 
@@ -192,6 +213,16 @@ class Session:
     def workers(self) -> int:
         """Workers that talk."""
         return len(self._speakers)
+
+    @property
+    def store_trouble(self) -> StoreTrouble | None:
+        """What keeps at least half of the workers from reading or writing; what hardly lasted is not worth a word."""
+        told = [said.store_trouble for said in self._speakers.values() if said.store_trouble is not None]
+        told += self._silent.values()
+        lasting = [trouble for trouble in told if trouble.for_s >= _TROUBLE_S]
+        if not lasting or 2 * len(told) < len(self._speakers):
+            return None
+        return max(lasting, key=lambda trouble: (_TROUBLES.index(trouble.kind), trouble.for_s))
 
     def waits_for(self, now: float) -> tuple[str, ...]:
         """What holds at least half of the workers back; the endpoint, if it does not want to be asked."""

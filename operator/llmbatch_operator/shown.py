@@ -13,6 +13,7 @@ RATE_WORDS = {
     "input_tokens_per_minute": "input tokens/min",
 }
 """The rates of an endpoint, by their names in `Limits`."""
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _MESSAGE_CHARS = 500
 """Whatever endpoints say, a status stays a few kilobytes."""
 
@@ -61,6 +62,12 @@ def rounded(value: float) -> float:
 def count(number: int, of: str) -> str:
     """As `1 item` or `2,000 items`."""
     return f"{number:,} {of}" if number == 1 else f"{number:,} {of}s"
+
+
+def readable_bytes(size: int) -> str:
+    """As people write it: 2 GiB, 1.5 MiB, 700 bytes."""
+    power = max(0, min(len(_UNITS) - 1, (size.bit_length() - 1) // 10))
+    return f"{round(size / (1 << 10 * power), 1):g} {_UNITS[power]}"
 
 
 def money(amount: float, currency: str) -> str:

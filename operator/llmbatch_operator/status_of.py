@@ -14,24 +14,25 @@ from llmbatch_contract.status import (
     Condition,
     ConditionType,
     Cost,
+    InputFacts,
     ItemCounts,
     LatencyMs,
     LLMBatchStatus,
-    OutputPlaces,
     Phase,
     ShardCounts,
     TokenCounts,
 )
 from llmbatch_contract.usage import Usage
-from llmbatch_operator.facts import BatchRef
 from llmbatch_operator.forecast import Forecast, forecast
 from llmbatch_operator.observed import Decision, Fact, Observed
-from llmbatch_operator.shown import cost_of, rounded, sentence, since
+from llmbatch_operator.places import shown_places
+from llmbatch_operator.shown import cost_of, rounded, sentence, short, since
 from llmbatch_operator.tallies import final_tallies, tallies_so_far
 
 _ASKING = (Phase.CANARY, Phase.RUNNING)
-_FALSE_AT_FIRST = (ConditionType.CANARY_PASSED,)
+_FALSE_AT_FIRST = (ConditionType.CANARY_PASSED, ConditionType.DELIVERED)
 """Conditions that say something even if they never were true."""
+_WORD_CHARS = 20
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -59,6 +60,7 @@ def status_of(o: Observed, decision: Decision, pace: Pace, now: datetime) -> LLM
         "observed_generation": o.generation,
         "trace_id": o.trace.trace_id,
         "conditions": conditions(old.conditions, decision.facts, o.generation, now),
+        "input": _input(o, old),
         "shards": _shards(o, old, pace, final),
         "start_time": start,
         "canary": old.canary or decision.canary,
@@ -69,7 +71,7 @@ def status_of(o: Observed, decision: Decision, pace: Pace, now: datetime) -> LLM
         fields["completion_time"] = now
         if final is not None:
             fields["items_per_minute"] = _average(final, (now - start).total_seconds())
-            fields["output"] = places(o.ref, final)
+            fields["output"] = shown_places(o.ref, o.output, final)
     else:
         counted = old.model_copy(update=counts)
         told = forecast(decision, o.spec, counted, pace.items_per_second, o.talk.waits_for, now)
@@ -96,14 +98,6 @@ def conditions(
             observed_generation=generation,
         )
     return list(kept.values())
-
-
-def places(ref: BatchRef, final: FinalCounts) -> OutputPlaces:
-    """Where outputs in the built-in store are; `kubectl llmbatch results` fetches them."""
-    base = f"llmbatch://{ref.namespace}/{ref.name}"
-    return OutputPlaces(
-        results=f"{base}/{final.results_name}", errors=f"{base}/errors.jsonl", summary=f"{base}/summary.json"
-    )
 
 
 def has_caught_up(totals: Totals, status: LLMBatchStatus | None) -> bool:
@@ -164,6 +158,19 @@ def _with_running(items: ItemCounts, total: int, in_flight: int) -> ItemCounts:
     left = max(0, total - items.succeeded - items.failed)
     running = min(in_flight, left)
     return items.model_copy(update={"total": total, "running": running, "pending": left - running})
+
+
+def _input(o: Observed, old: LLMBatchStatus) -> InputFacts | None:
+    """As it was found when it was planned."""
+    plan = o.talk.plan
+    if plan is None or not plan.format:
+        return old.input
+    return InputFacts(
+        format=short(plan.format, _WORD_CHARS),
+        packing=short(plan.packing, _WORD_CHARS) or "none",
+        objects=max(0, plan.objects),
+        bytes=max(0, plan.bytes),
+    )
 
 
 def _shards(o: Observed, old: LLMBatchStatus, pace: Pace, final: FinalCounts | None) -> ShardCounts | None:

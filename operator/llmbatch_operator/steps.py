@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from llmbatch_contract.pods import Stage
-from llmbatch_contract.reports import Command
+from llmbatch_contract.reports import Command, PlanFacts
 from llmbatch_contract.status import ConditionType, Phase, Reason
 from llmbatch_operator.blocked import what_blocks
 from llmbatch_operator.budget import budget_is_raised
@@ -17,7 +17,7 @@ from llmbatch_operator.ending import seconds_to_deadline
 from llmbatch_operator.observed import Action, CreateJob, Decision, DeleteJob, Fact, Observed, SetSuspend
 from llmbatch_operator.planned import plan_of
 from llmbatch_operator.replacing import wants_another_job
-from llmbatch_operator.shown import count
+from llmbatch_operator.shown import count, readable_bytes
 from llmbatch_operator.window import closes_at
 
 DRAIN_S = 20.0
@@ -34,7 +34,7 @@ def going(o: Observed, now: datetime, phase: Phase, create: CreateJob) -> Decisi
     """Let a stage go on, and say so."""
     facts = not_suspended(o) | no_longer_in_the_way(o) | endpoint_is_down(o) | in_the_way(o)
     if (plan := plan_of(o)) is not None:
-        told = f"{count(plan.items, 'item')} in {count(plan.shards, 'shard')}"
+        told = f"{count(plan.items, 'item')} in {count(plan.shards, 'shard')}{_found(plan)}"
         misfits = f"; the templates do not fit {plan.misfits:,} or more: {plan.first_misfit}" if plan.misfits else ""
         if o.condition(ConditionType.PLANNED) is None:
             facts[ConditionType.PLANNED] = Fact(True, Reason.PLANNED, told + misfits)
@@ -101,6 +101,15 @@ def with_action(decision: Decision, action: Action) -> Decision:
 def soonest(*seconds: float | None) -> float | None:
     """The least of those that are known."""
     return min((s for s in seconds if s is not None), default=None)
+
+
+def _found(plan: PlanFacts) -> str:
+    """What the input turned out to be."""
+    if not plan.format:
+        return ""
+    packed = f", {plan.packing}" if plan.packing not in ("", "none") else ""
+    objects = f", {count(plan.objects, 'object')}, {readable_bytes(plan.bytes)}" if plan.objects else ""
+    return f" ({plan.format}{packed}{objects})"
 
 
 def _working_phase(o: Observed) -> Phase:

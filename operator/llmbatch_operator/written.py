@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from llmbatch_contract.reports import Spent
 from llmbatch_contract.spec import LLMBatch
 from llmbatch_contract.status import LLMBatchStatus
+from llmbatch_operator.places import Letters
 from llmbatch_operator.session import Session
 
 
@@ -17,7 +18,10 @@ class Written:
     at: float = float("-inf")
     config: LLMBatch | None = None
     """What pods are told."""
+    letters: Letters | None = None
+    """The dead letters of another batch, as they are told."""
     has_secret: bool = False
+    has_signing_key: bool = False
     unshown_since: float | None = None
     """When the oldest report came that no written status shows."""
     _said: dict[int, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Every benchmark works at its smallest size and has its section on the page. What they measure decides nothing.
 
-Those that need a cluster are tried in test_benchmarks_on_cluster.py.
+Those of stores have a server of their own. Those that need a cluster are tried in test_benchmarks_on_cluster.py.
 """
 
 import re
@@ -13,9 +13,12 @@ import pytest
 
 from engine.local_run import environment
 
+pytest_plugins = ["s3_fixture"]
+
 _ROOT = Path(__file__).parents[2]
 _PAGE = _ROOT / "docs" / "benchmarks.md"
 _NAMES = ["throughput", "telemetry", "memory", "planning", "limits", "sharing", "finalize"]
+_IN_STORE = ["sources", "sinks", "growth", "requests", "job"]
 _ON_CLUSTER = ["cluster", "calls", "operator"]
 
 
@@ -41,6 +44,18 @@ def written_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
+@pytest.mark.usefixtures("versitygw_url")
+@pytest.mark.parametrize("name", _IN_STORE)
+def test_a_benchmark_in_a_store_runs_and_fills_its_section(name: str, tmp_path: Path) -> None:
+    page = Path(shutil.copy(_PAGE, tmp_path))
+    ended = _run(name, "--smallest", "--page", str(page))
+    assert ended.returncode == 0, ended.stderr
+    content = _section(page, name)
+    assert "smallest sizes" in content
+    assert "\n|--" in content
+    assert "/tmp" not in content
+
+
 @pytest.mark.parametrize("name", _NAMES)
 def test_a_benchmark_runs_and_fills_its_section(name: str, written_page: Path) -> None:
     content = _section(written_page, name)
@@ -64,7 +79,7 @@ def test_only_what_ran_is_rewritten(tmp_path: Path) -> None:
 def test_the_page_has_a_section_for_each_benchmark() -> None:
     described = _run("--help").stdout
     marked = re.findall(r"^<!-- (\w+) -->$", _PAGE.read_text(), re.MULTILINE)
-    assert marked == _NAMES + _ON_CLUSTER
+    assert marked == _NAMES + _IN_STORE + _ON_CLUSTER
     assert ", ".join(marked) in " ".join(described.split())
 
 

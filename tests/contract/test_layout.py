@@ -59,7 +59,7 @@ def test_a_name_is_as_documented(name: str, expected: str) -> None:
 @pytest.mark.parametrize("name", ["plan.json", "input"])
 def test_a_name_of_the_whole_batch_is_described_in_the_module(name: str) -> None:
     assert name in (layout.PLAN, layout.UNPACKED_INPUT)
-    described = [line.split()[0] for line in (layout.__doc__ or "").splitlines()[2:]]
+    described = [line.split()[0] for line in (layout.__doc__ or "").splitlines()[2:] if line]
     assert name in described
 
 

@@ -103,7 +103,7 @@ def test_a_document_that_is_no_batch_says_what_is_missing(document: object, path
         pytest.param("spec.input.uri", "", "must not be empty", id="an empty uri"),
         pytest.param("spec.input.uri", 5, "must be text, not 5; put quotes around it", id="a uri that is a number"),
         pytest.param(
-            "spec.input.format", "parquet", "must be auto, jsonl, csv or openai, not 'parquet'", id="a format unknown"
+            "spec.input.format", "xml", "must be auto, jsonl, csv, parquet or openai, not 'xml'", id="a format unknown"
         ),
         pytest.param("spec.input.delimiter", "", "must not be empty", id="an empty delimiter"),
         pytest.param("spec.input.idField", "", "must not be empty", id="an empty idField"),
@@ -144,7 +144,9 @@ def test_a_document_that_is_no_batch_says_what_is_missing(document: object, path
         pytest.param("spec.requestTimeoutSeconds", 86401, "must be at most 86,400, not 86401", id="over a day"),
         pytest.param("spec.output", "out/", "must hold fields, not 'out/'", id="an output that is text"),
         pytest.param("spec.output.uri", "", "must not be empty", id="an empty output uri"),
-        pytest.param("spec.output.format", "xml", "must be jsonl, csv or openai, not 'xml'", id="an output of xml"),
+        pytest.param(
+            "spec.output.format", "xml", "must be jsonl, csv, parquet or openai, not 'xml'", id="an output of xml"
+        ),
         pytest.param(
             "spec.output.includeInput", "perhaps", "must be true or false, not 'perhaps'", id="includeInput perhaps"
         ),

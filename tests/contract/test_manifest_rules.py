@@ -9,9 +9,9 @@ from contract.manifest_problems import problems_with
 _SPEC_FIELDS = (
     "endpoint, model, input, request, retry, failurePolicy, parallelism, shardSize, concurrency, "
     "requestTimeoutSeconds, activeDeadlineSeconds, ttlSecondsAfterFinished, priority, budget, canary, window, alerts, "
-    "notify, suspend, cancel, output, telemetry, worker"
+    "notify, suspend, cancel, output, deliver, telemetry, worker"
 )
-_ONE_SOURCE = "must have exactly one of items, uri, configMap and deadLettersOf"
+_ONE_SOURCE = "must have exactly one of items, uri, pvc, configMap and deadLettersOf"
 _ASK = {"role": "user", "content": "Hello"}
 
 
@@ -33,7 +33,8 @@ _ASK = {"role": "user", "content": "Hello"}
         pytest.param("spec.tiers", f"is unknown; known here: {_SPEC_FIELDS}", id="nothing close in spec"),
         pytest.param(
             "spec.input.path",
-            "is unknown; known here: items, uri, configMap, deadLettersOf, format, delimiter, idField",
+            "is unknown; known here: items, uri, store, credentialsSecret, pvc, configMap, deadLettersOf, format, "
+            "delimiter, idField, where, limit, sample",
             id="nothing close in input",
         ),
         pytest.param("zzz", "is unknown; known here: apiVersion, kind, metadata, spec", id="nothing close at the top"),
@@ -70,7 +71,7 @@ def test_an_unknown_field_in_a_list_is_refused_with_the_nearest_name() -> None:
             "spec.input",
             {"items": [{}], "format": "csv"},
             "spec.input.format",
-            "inline items are objects, csv does not apply; remove it",
+            "inline items are objects, csv and parquet do not apply; remove it",
             id="inline items as csv",
         ),
         pytest.param(
@@ -143,13 +144,6 @@ def test_an_unknown_field_in_a_list_is_refused_with_the_nearest_name() -> None:
             )
             for name in ("Authorization", "api-key", "X-API-Key")
         ],
-        pytest.param(
-            "spec.output",
-            {"format": "csv", "includeInput": True},
-            "spec.output.includeInput",
-            "goes with format jsonl only (csv has the input's columns anyway)",
-            id="includeInput with csv",
-        ),
     ],
 )
 def test_a_rule_over_several_fields_names_the_one_to_change(field: str, value: Any, path: str, message: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import batch, manifest, with_field
-from llmbatch_contract.plan import Plan, PlannedInput, Shard, asked_of, changed_fields
+from llmbatch_contract.plan import Plan, PlannedInput, PlannedObject, Shard, asked_of, changed_fields
 from llmbatch_contract.spec import InputFormat, LLMBatch
 from llmbatch_contract.trace import trace_of
 
@@ -118,7 +118,13 @@ def test_a_plan_reads_back_as_it_was_written() -> None:
         version="0.1.0",
         asked=asked_of(batch(request={"prompt": "a", "parameters": {"stop": None}})),
         input=PlannedInput(
-            uri="file:///a.csv", unpacked=False, etag="1", size=9, sha256="0", format=InputFormat.CSV, fields=["a"]
+            uri="file:///a.csv",
+            objects=[PlannedObject(uri="file:///a.csv", etag="1", size=9, data_start=2, data_end=9)],
+            unpacked=False,
+            size=9,
+            sha256="0",
+            format=InputFormat.CSV,
+            fields=["a"],
         ),
         items=1,
         shards=[Shard(0, 0, 1, 2, 9)],
@@ -130,8 +136,8 @@ def test_a_plan_reads_back_as_it_was_written() -> None:
     assert changed_fields(read.asked, plan.asked) == []
 
 
-def test_a_plan_of_an_input_without_an_etag_reads_back() -> None:
+def test_a_plan_of_an_input_without_objects_reads_back() -> None:
     planned = PlannedInput(
-        uri="spec.input.items", unpacked=True, etag=None, size=9, sha256="0", format=InputFormat.JSONL, fields=["a"]
+        uri="spec.input.items", unpacked=True, size=9, sha256="0", format=InputFormat.JSONL, fields=["a"]
     )
     assert PlannedInput.load(planned.dump_json()) == planned

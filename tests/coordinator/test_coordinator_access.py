@@ -140,6 +140,12 @@ async def test_dead_letters_of_another_batch_of_the_namespace_are_read(bench: Be
     assert (await bench.call("GET", "/v1/dead-letters/tickets", token=POD_MAILS)).text == "dead\n"
 
 
+@pytest.mark.parametrize("name", ["errors.jsonl.gz", "errors.jsonl.zst"])
+async def test_dead_letters_that_are_packed_are_read_as_they_are(bench: Bench, name: str) -> None:
+    await bench.put(name, b"packed", area="output", token=POD_MAILS)
+    assert (await bench.call("GET", "/v1/dead-letters/mails", token=POD_A)).content == b"packed"
+
+
 @pytest.mark.parametrize(
     ("token", "batch", "part"),
     [

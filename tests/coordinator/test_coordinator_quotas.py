@@ -25,9 +25,10 @@ from coordinator.coordinator_bench import (
 )
 from llmbatch_contract.errors import BatchGoneError, StoreError, StoreFullError
 from llmbatch_contract.wire import ERROR_KIND
-from llmbatch_operator.coordinator.ledger import Ledger, Limits, readable_bytes
+from llmbatch_operator.coordinator.ledger import Ledger, Limits
 from llmbatch_operator.coordinator.names import Area, object_key
 from llmbatch_operator.coordinator.objects import Objects
+from llmbatch_operator.shown import readable_bytes
 
 TIGHT = Limits(batch=2 * MIB, total=3 * MIB, output_reserve=MIB)
 ONE = b"x" * MIB

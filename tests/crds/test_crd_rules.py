@@ -8,6 +8,7 @@ import pytest
 from builders import Document, with_field, without_field
 from contract.manifest_problems import problems
 from crd_fixture import Batches, says, suspended
+from llmbatch_contract.validation import check_manifest
 
 pytest_plugins = ["cluster_fixture", "crd_fixture"]
 
@@ -18,10 +19,14 @@ _PASSWORD = "must not hold a user or password: use apiKeySecret"
 _NAME = "must be at most 63 lower-case letters, digits and '-', as in my-batch"
 _CONCURRENCY = "must be 'auto' or a whole number from 1 to 4096"
 _QUANTITY = "must be a quantity, as in 500m or 2Gi"
-_ONE_SOURCE = "must have exactly one of items, uri, configMap and deadLettersOf"
+_ONE_SOURCE = "must have exactly one of items, uri, pvc, configMap and deadLettersOf"
 _TAKEN = "is set by LLMBatch itself; remove it"
-_LOCAL = "files of a laptop do not exist on a cluster; use items or configMap"
-_BUILT_IN = "leave it out: results go to the built-in store"
+_LOCAL = "files of a laptop do not exist on a cluster; use pvc, configMap, or a uri with s3, gs, az or https"
+_NO_FOLDER = "on a cluster must start with s3://, gs:// or az://; or use pvc, or leave it out"
+_STORES_ONLY = "goes with a uri that starts with s3://, gs:// or az://"
+_PATH = "must be a path inside the volume: neither with / at its start nor with .. in it"
+_NO_BUCKET = "must name a bucket or container, as in s3://bucket/folder/"
+_FIXED_FORM = "the form of OpenAI's files is fixed; remove it"
 _ONE_FORM = "needs either url, or ref with the name of an LLMEndpoint"
 _REFERENCE = "must be the name of an LLMEndpoint: at most 63 lower-case letters, digits and '-'"
 _CLOCK = "must be a time of day from 00:00 to 23:59, as in 22:00; put quotes around it"
@@ -79,9 +84,44 @@ def _served_path(path: str) -> str:
             "spec.input",
             {"items": _ITEMS, "format": "csv"},
             "spec.input.format",
-            "inline items are objects, csv does not apply; remove it",
+            "inline items are objects, csv and parquet do not apply; remove it",
             id="items as csv",
         ),
+        pytest.param(
+            "spec.input",
+            {"items": _ITEMS, "format": "parquet"},
+            "spec.input.format",
+            "inline items are objects, csv and parquet do not apply; remove it",
+            id="items as Parquet",
+        ),
+        pytest.param("spec.input", {"uri": "s3://"}, "spec.input.uri", _NO_BUCKET, id="no bucket"),
+        pytest.param(
+            "spec.input",
+            {"uri": "https://me:secret@example.com/a.csv"},
+            "spec.input.uri",
+            "must not hold a user or password: use credentialsSecret",
+            id="a password in the URI of an input",
+        ),
+        pytest.param(
+            "spec.input",
+            {"uri": "https://example.com/a.csv", "credentialsSecret": {"name": "a"}},
+            "spec.input.credentialsSecret",
+            _STORES_ONLY,
+            id="credentials for a web server",
+        ),
+        pytest.param(
+            "spec.input",
+            {"pvc": {"claimName": "a", "path": "b"}, "store": {"region": "eu-central-1"}},
+            "spec.input.store",
+            _STORES_ONLY,
+            id="a region for a volume",
+        ),
+        *[
+            pytest.param(
+                "spec.input", {"pvc": {"claimName": "a", "path": path}}, "spec.input.pvc.path", _PATH, id=f"path {path}"
+            )
+            for path in ("/etc/passwd", "../other", "a/../../b")
+        ],
         pytest.param(
             "spec.input",
             {"configMap": {"name": "a", "key": "b"}, "format": "openai", "idField": "c"},
@@ -137,10 +177,45 @@ def _served_path(path: str) -> str:
         ],
         pytest.param(
             "spec.output",
-            {"format": "csv", "includeInput": True},
+            {"format": "openai", "includeInput": True},
             "spec.output.includeInput",
-            "goes with format jsonl only (csv has the input's columns anyway)",
-            id="the input in csv results",
+            _FIXED_FORM,
+            id="the input in results of OpenAI's form",
+        ),
+        pytest.param(
+            "spec.output",
+            {"format": "openai", "fields": ["id"]},
+            "spec.output.fields",
+            _FIXED_FORM,
+            id="fields in results of OpenAI's form",
+        ),
+        pytest.param(
+            "spec.output",
+            {"format": "parquet", "compression": "zstd"},
+            "spec.output.compression",
+            "parquet is packed already; remove it",
+            id="packed Parquet",
+        ),
+        pytest.param(
+            "spec.output",
+            {"uri": "s3://a", "pvc": {"claimName": "a", "path": "b"}},
+            "spec.output.pvc",
+            "has no uri beside it; give one of them",
+            id="two places for the output",
+        ),
+        pytest.param(
+            "spec.output",
+            {"credentialsSecret": {"name": "a"}},
+            "spec.output.credentialsSecret",
+            _STORES_ONLY,
+            id="credentials for the built-in store",
+        ),
+        pytest.param(
+            "spec.output",
+            {"uri": "s3://a", "store": {"endpoint": "minio:9000"}},
+            "spec.output.store.endpoint",
+            _URL,
+            id="a server without a scheme",
         ),
         pytest.param("spec.endpoint", {}, "", _ONE_FORM, id="no endpoint"),
         pytest.param("spec.endpoint", {"ref": "a", "url": "https://example.com/v1"}, "", _ONE_FORM, id="two endpoints"),
@@ -242,10 +317,44 @@ def test_other_mistakes_are_refused_with_their_path(
     ("document", "path", "message"),
     [
         pytest.param(suspended(input={"uri": "tickets.csv"}), "spec.input.uri", _LOCAL, id="a file as input"),
-        pytest.param(suspended(output={"uri": "out/"}), "spec.output.uri", _BUILT_IN, id="a folder for the output"),
+        pytest.param(suspended(output={"uri": "out/"}), "spec.output.uri", _NO_FOLDER, id="a folder for the output"),
+        pytest.param(
+            suspended(output={"uri": "https://example.com/out"}), "spec.output.uri", _NO_FOLDER, id="a web server"
+        ),
+        pytest.param(
+            suspended(output={"layout": "sharded"}),
+            "spec.output.layout",
+            "the built-in store holds merged results only; give uri or pvc",
+            id="sharded results in the built-in store",
+        ),
     ],
 )
 def test_what_only_a_local_run_can_do_is_refused_with_the_way_out(
     shared_batches: Batches, document: Document, path: str, message: str
 ) -> None:
     assert says(shared_batches.refusal(document), path, message)
+
+
+_STORE = {"endpoint": "https://minio:9000", "region": "eu-1", "caConfigMap": {"name": "ca", "key": "ca.crt"}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(
+            {"input": {"uri": "s3://a/**/*.parquet", "store": _STORE, "credentialsSecret": {"name": "a"}}}, id="S3"
+        ),
+        pytest.param({"input": {"uri": "az://a/b.csv", "where": "a == 'b'", "limit": 5}}, id="Azure, and a selection"),
+        pytest.param({"input": {"uri": "https://example.com/a.csv", "sample": {"items": 5}}}, id="a web server"),
+        pytest.param({"input": {"pvc": {"claimName": "a", "path": "in..put/*.csv"}}}, id="a volume"),
+        pytest.param(
+            {"output": {"uri": "gs://a/b/", "layout": "sharded", "credentialsSecret": {"name": "a"}}}, id="GCS"
+        ),
+        pytest.param({"output": {"pvc": {"claimName": "a", "path": "."}, "format": "parquet"}}, id="to a volume"),
+        pytest.param({"output": {"format": "csv", "compression": "zstd", "fields": ["id"]}}, id="packed csv"),
+        pytest.param({"deliver": {"url": "https://example.com/answers"}}, id="delivered results"),
+    ],
+)
+def test_places_and_forms_are_accepted(shared_batches: Batches, fields: dict[str, Any]) -> None:
+    check_manifest(suspended(**fields), "a test")
+    shared_batches.try_out(suspended(**fields))

@@ -84,7 +84,9 @@ def test_a_sample_for_clusters_is_accepted(shared_batches: Batches, path: Path) 
 @pytest.mark.parametrize("path", _LOCAL, ids=lambda path: path.name)
 def test_a_sample_for_local_runs_is_refused_with_the_way_out(shared_batches: Batches, path: Path) -> None:
     (document,) = _batches_in(path)
-    assert "leave it out: results go to the built-in store" in shared_batches.refusal(document)
+    assert "on a cluster must start with s3://, gs:// or az://; or use pvc, or leave it out" in shared_batches.refusal(
+        document
+    )
 
 
 def test_scalars_are_filled_in_and_no_fields_that_nobody_wrote(api_batches: Batches) -> None:

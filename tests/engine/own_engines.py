@@ -12,15 +12,17 @@ from typing import Any
 
 from builders import Document, batch
 from engine.local_run import FAST_RETRY, read_lines
-from llmbatch_cli.running.links import DirectLink, ShardQueue
+from llmbatch_cli.running.links import DirectLink, ShardQueue, StoreWaits
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.job import Job
+from llmbatch_contract.plan import Plan
 from llmbatch_contract.progress import BatchProgress
 from llmbatch_contract.reports import Reply, Report
 from llmbatch_contract.sharing import EndpointShares
-from llmbatch_worker.engine import Ended, Engine
+from llmbatch_worker.engine import Ended, Engine, StoreTroubles
 from llmbatch_worker.planning.planner import make_plan
-from llmbatch_worker.stores.local import LocalStore
+from llmbatch_worker.stores.local import LOCAL, LocalStore
+from llmbatch_worker.stores.protocol import Stores
 from llmbatch_worker.work import utc
 
 
@@ -28,7 +30,7 @@ class HeardLink(DirectLink):
     """Keeps the last that was said, and may be cut."""
 
     def __init__(self, coordinator: Coordinator, queue: ShardQueue, worker: str) -> None:
-        super().__init__(coordinator, queue, worker)
+        super().__init__(coordinator, queue, StoreWaits(), worker)
         self.is_cut = False
         self.report: Report | None = None
         self.reply: Reply | None = None
@@ -40,23 +42,26 @@ class HeardLink(DirectLink):
         return self.reply
 
 
-class OwnBatch:
-    """One batch, its coordinator and its workers."""
+class OwnWorkers:
+    """The coordinator and the workers of a batch that is planned."""
 
-    def __init__(self, folder: Path, shares: EndpointShares, **fields: Any) -> None:
-        """`fields` are those of `builders.batch`."""
-        folder.mkdir()
-        self._state = folder / "state"
-        self.batch = batch(**{"prompt": "{{ text }}", "retry": FAST_RETRY, "shardSize": 10, **fields})
-        self.job = Job(batch=self.batch, store_uri=self._state.as_uri(), output_uri=(folder / "out").as_uri())
-        store = LocalStore(self.job.store_uri)
-        self.plan = make_plan(self.batch, store, uid=folder.name, created_at=utc(time.time())).plan
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        shares: EndpointShares,
+        *,
+        stores: Stores = LOCAL,
+        troubles: StoreTroubles | None = None,
+    ) -> None:
+        self.job, self.plan, self.batch = job, plan, job.batch
+        self._stores, self._troubles = stores, troubles
         self.coordinator = Coordinator(
             self.batch.spec.failure_policy,
             BatchProgress(self.plan.items, len(self.plan.shards)),
             shares,
-            namespace=folder.name,
-            batch=folder.name,
+            namespace=plan.uid,
+            batch=plan.uid,
             budget=self.batch.spec.budget,
             pricing=self.batch.spec.endpoint.pricing,
             report_every_s=0.2,
@@ -69,8 +74,24 @@ class OwnBatch:
         """One worker, on some of the shards or on all that nobody has taken."""
         queue = self.queue if shards is None else ShardQueue(shards)
         self.links[worker] = link = HeardLink(self.coordinator, queue, worker)
-        self.engines[worker] = engine = Engine(self.job, self.plan, link, worker=worker, waits_for_endpoint=True)
+        self.engines[worker] = engine = Engine(
+            self.job, self.plan, link,
+            worker=worker, waits_for_endpoint=True, stores=self._stores, troubles=self._troubles,
+        )  # fmt: skip
         return await engine.run()
+
+
+class OwnBatch(OwnWorkers):
+    """One batch in a folder, its coordinator and its workers."""
+
+    def __init__(self, folder: Path, shares: EndpointShares, **fields: Any) -> None:
+        """`fields` are those of `builders.batch`."""
+        folder.mkdir()
+        self._state = folder / "state"
+        wanted = batch(**{"prompt": "{{ text }}", "retry": FAST_RETRY, "shardSize": 10, **fields})
+        job = Job(batch=wanted, store_uri=self._state.as_uri(), output_uri=(folder / "out").as_uri())
+        store = LocalStore(job.store_uri)
+        super().__init__(job, make_plan(wanted, store, uid=folder.name, created_at=utc(time.time())).plan, shares)
 
     def records(self) -> dict[str, Document]:
         """All records, by id; fails if an item has two."""

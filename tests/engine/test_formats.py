@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pyarrow
+import pyarrow.parquet
 import pytest
+import zstandard
 from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
@@ -49,21 +52,43 @@ def _csv(delimiter: str = ",") -> bytes:
     return text.getvalue().encode()
 
 
+def _parquet() -> bytes:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ITEMS), file, row_group_size=2)
+    return file.getvalue()
+
+
 _FILES: dict[str, Callable[[], bytes]] = {
     "in.jsonl": lambda: _json_lines(ITEMS),
     "in.csv": _csv,
     "semicolons.csv": lambda: _csv(";"),
     "in.jsonl.gz": lambda: gzip.compress(_json_lines(ITEMS)),
     "in.csv.gz": lambda: gzip.compress(_csv()),
+    "in.jsonl.zst": lambda: zstandard.compress(_json_lines(ITEMS)),
+    "in.tsv": lambda: _csv("\t"),
+    "in.parquet": _parquet,
+    "of-any-name": _parquet,
     "openai.jsonl": lambda: _json_lines([_request(item) for item in ITEMS]),
     "openai.jsonl.gz": lambda: gzip.compress(_json_lines([_request(item) for item in ITEMS])),
 }
+
+
+_SPLIT: dict[str, tuple[str, Callable[[Document], bytes]]] = {
+    "day/": (".jsonl", lambda item: _json_lines([item])),
+    "day/*.gz": (".jsonl.gz", lambda item: gzip.compress(_json_lines([item]))),
+}
+"""An object for each item."""
 
 
 def _fields(folder: Path, form: str) -> Document:
     """What the manifest says of an input, once it is there."""
     if form == "inline":
         return {"input": {"items": ITEMS, "idField": "id"}}
+    if form in _SPLIT:
+        (folder / "day").mkdir()
+        for number, item in enumerate(ITEMS):
+            (folder / "day" / f"{number}{_SPLIT[form][0]}").write_bytes(_SPLIT[form][1](item))
+        return {"input": {"uri": form, "idField": "id"}}
     (folder / form).write_bytes(_FILES[form]())
     if form.startswith("openai"):
         return {"input": {"uri": form, "format": "openai"}, "request": None, "model": None}
@@ -99,15 +124,21 @@ def _content(row: Document) -> str:
     return str(row["response"]["body"]["choices"][0]["message"]["content"])
 
 
-@pytest.mark.parametrize("form", ["inline", *_FILES])
+def _parquet_rows(bench: Bench) -> list[Document]:
+    rows: list[Document] = pyarrow.parquet.read_table(bench.output / "results.parquet").to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("form", ["inline", *_FILES, *_SPLIT])
 async def test_an_input_gives_the_same_ids_and_answers_in_every_output(tmp_path: Path, form: str) -> None:
     async with Simulator(SimulatorSettings.parse({})) as sim:
         expected = await _asked_directly(sim.url)
-        jsonl, table, openai = await asyncio.gather(
-            *(_ran(tmp_path / output, sim.url, form, output) for output in ("jsonl", "csv", "openai"))
+        jsonl, table, openai, parquet = await asyncio.gather(
+            *(_ran(tmp_path / output, sim.url, form, output) for output in ("jsonl", "csv", "openai", "parquet"))
         )
     assert [(r["id"], r["output"]) for r in jsonl.results()] == expected
     assert [(r["custom_id"], _content(r)) for r in openai.results()] == expected
+    assert [(r["id"], r["output"]) for r in _parquet_rows(parquet)] == expected
     id_column = "custom_id" if form.startswith("openai") else "id"
     assert [(r[id_column], r["ai_output"]) for r in _csv_rows(table)] == expected
     if id_column == "id":

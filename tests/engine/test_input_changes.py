@@ -105,3 +105,28 @@ async def test_a_gzip_input_that_changes_during_a_run_harms_nothing(tmp_path: Pa
             ended = await process.ended()
     assert ended.code == 0, str(ended)
     assert [r["input"] for r in bench.results()] == texts(60)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(lambda path: path.write_bytes(gzip.compress(b'{"text": "else"}')), _CHANGED, id="changed"),
+        pytest.param(lambda path: path.unlink(), "is no longer there", id="removed"),
+    ],
+)
+async def test_one_of_several_packed_files_that_changed_between_two_runs_is_named(
+    tmp_path: Path, change: Change, words: str
+) -> None:
+    async with Simulator(SimulatorSettings.parse({"fail": {"auth": 1.0}, "fail_attempts": 0})) as sim:
+        bench = Bench(tmp_path, sim.url)
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for name in ("a.jsonl.gz", "b.jsonl.gz"):
+            (folder / name).write_bytes(gzip.compress(write_jsonl(tmp_path / "plain", texts(5, name)).read_bytes()))
+        bench.batch(uri="in/", concurrency=1)
+        assert (await bench.run()).code == 1
+        change(folder / "b.jsonl.gz")
+        sim.reset()
+        ended = await bench.run()
+        assert sim.stats.requests == 0
+    _is_clear(ended, folder / "b.jsonl.gz", words)

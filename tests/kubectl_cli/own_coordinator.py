@@ -33,11 +33,15 @@ class OwnCoordinator:
     def keep(self, uid: str, outputs: dict[str, bytes], name: str = "tickets") -> None:
         """Have a batch with these outputs, and the Secret with the key to them."""
         self._write(self._uid_file(name), uid.encode())
-        for output, data in outputs.items():
-            self._write(self.folder / "batches" / uid / "output" / output, data)
+        self.write(uid, "output", outputs)
         key = f"--from-literal={RESULTS_KEY}={batch_key(MASTER_KEY, uid)}"
         secret = ("secret", "generic", results_secret(name, uid), key, "-n", self.shop.namespace)
         self.shop.cluster.kubectl("create", *secret, *AS_WRITER)
+
+    def write(self, uid: str, area: str, objects: dict[str, bytes]) -> None:
+        """Have these objects, too; the area is `work` or `output`."""
+        for name, data in objects.items():
+            self._write(self.folder / "batches" / uid / area / name, data)
 
     def forget(self, name: str = "tickets") -> None:
         """Know of no such batch any more."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from finished_shards import finished_shards
 from kubectl_cli.batch_documents import outputs, status
 from kubectl_cli.own_coordinator import OwnCoordinator
 from kubectl_cli.shop import Shop
@@ -157,3 +158,42 @@ def test_a_batch_that_is_not_finished_says_so(shop: Shop) -> None:
     ended = shop.run("results", "tickets")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("error: tickets is Running (25 %): there are results when it is finished")
+
+
+def test_records_of_finished_shards_come_while_the_batch_runs(coordinator: OwnCoordinator, tmp_path: Path) -> None:
+    shop, where = coordinator.shop, operator_in(coordinator.shop)
+    uid = shop.create(status("Running", total=120, succeeded=60))
+    work = finished_shards(6, 20, [0, 2, 5])
+    coordinator.keep(uid, {})
+    coordinator.write(uid, "work", work.objects)
+    told = "of 120 items (50 %), 3 of 6 shards are finished\n"
+
+    ended = shop.run("results", "tickets", "--partial", **where)
+    assert (ended.code, ended.out.encode()) == (0, b"".join(work.results))
+    assert ended.err == f"{len(work.results)} results; 60 {told}"
+    ended = shop.run("errors", "tickets", "--partial", **where)
+    assert (ended.out.encode(), ended.err) == (b"".join(work.errors), f"{len(work.errors)} errors; 60 {told}")
+    ended = shop.run("errors", "tickets", "--partial", "--category", "timeout", **where)
+    assert ended.out.encode() == b"".join(line for line in work.errors if b"timeout" in line)
+
+    file = tmp_path / "so-far.jsonl"
+    assert shop.run("results", "tickets", "--partial", "-o", str(file), **where).code == 0
+    assert file.read_bytes() == b"".join(work.results)
+
+
+def test_what_is_not_there_before_the_end_has_its_sentence(coordinator: OwnCoordinator, tmp_path: Path) -> None:
+    shop, where = coordinator.shop, operator_in(coordinator.shop)
+    uid = shop.create(status("Planning"))
+    coordinator.keep(uid, {})
+    ended = shop.run("results", "tickets", "--partial", **where)
+    assert (ended.code, ended.err) == (1, "error: no shard of tickets is finished yet\n")
+    work = finished_shards(2, 5, [0, 1])
+    work.objects["shards/00001/part-0001-00000.jsonl"] = b"damaged"
+    coordinator.write(uid, "work", work.objects)
+    file = tmp_path / "so-far.jsonl"
+    ended = shop.run("results", "tickets", "--partial", "-o", str(file), **where)
+    assert ended.code == 1
+    assert not list(tmp_path.iterdir())
+    shop.write(status("Succeeded", total=10, succeeded=10) | {"output": outputs(shop.namespace)})
+    ended = shop.run("results", "tickets", "--partial", **where)
+    assert ended.err == "error: tickets is Succeeded: its results are whole; leave out --partial\n"

@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubectl_cli.batch_documents import Document, batch, condition, outputs, status
-from llmbatch_cli.kubectl.download import of_categories, to_file
-from llmbatch_cli.kubectl.results import Written, checked, results_path, signed_url
+from llmbatch_cli.kubectl.built_in import signed_url
+from llmbatch_cli.kubectl.places import Kind, Place
+from llmbatch_cli.kubectl.results import place_of
+from llmbatch_cli.outputs.download import of_categories, to_file
+from llmbatch_cli.outputs.objects import Written, checked
 from llmbatch_contract.errors import BatchStateError, DownloadError, InvalidError
 from llmbatch_contract.wire import is_signed
 
@@ -45,11 +48,10 @@ def test_what_comes_must_be_what_was_written(blocks: list[bytes], written: Writt
 
 
 def test_a_url_is_signed_for_its_path_and_time() -> None:
-    path = results_path(batch(status("Succeeded")), "results")
+    path = "/v1/results/shop/tickets/results.jsonl"
     url = signed_url("key", path, 1_700_000_000, "ops")
     proxy, _, query = url.partition("?")
     fields = dict(part.split("=") for part in query.split("&"))
-    assert path == "/v1/results/shop/tickets/results.jsonl"
     assert proxy == f"/api/v1/namespaces/ops/services/https:llmbatch-coordinator:https/proxy{path}"
     assert is_signed("key", path, int(fields["expires"]), fields["signature"])
 
@@ -68,16 +70,40 @@ def test_a_url_is_signed_for_its_path_and_time() -> None:
             "tickets is Failed and has no results: line 3 is no JSON",
             id="ended without outputs",
         ),
-        pytest.param(
-            status("Succeeded") | {"output": outputs() | {"results": "s3://bucket/results.jsonl"}},
-            "read them at s3://bucket/results.jsonl",
-            id="outputs elsewhere",
-        ),
     ],
 )
 def test_why_there_is_nothing_to_read(given: Document | None, sentence: str) -> None:
     with pytest.raises(BatchStateError, match=sentence):
-        results_path(batch(given), "results")
+        place_of(batch(given), "results")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        pytest.param(
+            "llmbatch://shop/tickets/results.csv",
+            Place(Kind.BUILT_IN, "llmbatch://shop/tickets", "results.csv"),
+            id="the built-in store",
+        ),
+        pytest.param(
+            "s3://answers/2026/results.jsonl.gz", Place(Kind.STORE, "s3://answers/2026", "results.jsonl.gz"), id="S3"
+        ),
+        pytest.param("gs://answers/results/", Place(Kind.STORE, "gs://answers", "results/"), id="a folder"),
+        pytest.param(
+            "pvc:/answers/2026/11/errors.jsonl", Place(Kind.VOLUME, "answers/2026/11", "errors.jsonl"), id="a volume"
+        ),
+    ],
+)
+def test_a_place_is_read_from_the_status(text: str, place: Place) -> None:
+    assert Place.of(text) == place
+    seen = place_of(batch(status("Succeeded") | {"output": outputs() | {"results": text}}), "results")
+    assert seen == place
+
+
+def test_a_volume_is_named_by_its_claim_and_the_path_in_it() -> None:
+    place = Place.of("pvc:/answers/2026/11/results/")
+    assert (place.claim, place.path) == ("answers", "2026/11/results/")
+    assert Place.of("pvc:/answers/results.csv").path == "results.csv"
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:

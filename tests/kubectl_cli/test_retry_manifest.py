@@ -43,12 +43,37 @@ def test_everything_is_asked_as_before_of_the_dead_letters() -> None:
         pytest.param(
             {"configMap": {}, "format": "csv", "delimiter": ";"}, {"format": "jsonl"}, id="csv is JSON by now"
         ),
+        pytest.param({"uri": "s3://b/in/*", "format": "parquet"}, {"format": "jsonl"}, id="and so is parquet"),
+        pytest.param(
+            {"uri": "s3://b/in/", "where": "n < 3", "limit": 9, "sample": {"items": 5}, "store": {"region": "eu"}},
+            {},
+            id="what was selected is asked, wherever it came from",
+        ),
         pytest.param({"configMap": {}, "format": "openai"}, {"format": "openai"}, id="whole requests stay requests"),
         pytest.param({"deadLettersOf": {"name": "old"}, "idField": "n"}, {"idField": "n"}, id="a retry of a retry"),
     ],
 )
 def test_the_format_of_the_items(old: Document, new: Document) -> None:
     assert manifest(document(ENDED, input=old))["spec"]["input"] == {"deadLettersOf": {"name": "tickets"}, **new}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(
+            {"uri": "s3://b/out/", "store": {"region": "eu"}, "credentialsSecret": {"name": "s3"}, "overwrite": True},
+            {"uri": "s3://b/out/again/", "store": {"region": "eu"}, "credentialsSecret": {"name": "s3"}},
+            id="a store",
+        ),
+        pytest.param(
+            {"pvc": {"claimName": "answers", "path": "out"}},
+            {"pvc": {"claimName": "answers", "path": "out/again"}},
+            id="a volume",
+        ),
+    ],
+)
+def test_the_old_outputs_are_not_in_the_way(old: Document, new: Document) -> None:
+    assert manifest(document(ENDED, output=old))["spec"]["output"] == new
 
 
 def test_labels_and_annotations_of_deployment_tools_stay_behind() -> None:

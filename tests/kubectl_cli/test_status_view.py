@@ -51,6 +51,24 @@ def test_the_page_of_a_running_batch() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        pytest.param(
+            {"format": "jsonl", "packing": "none", "objects": 1, "bytes": 700}, "jsonl, 700 bytes", id="a file"
+        ),
+        pytest.param(
+            {"format": "csv", "packing": "gzip", "objects": 1_200, "bytes": 3 << 29},
+            "csv, packed with gzip, 1,200 objects, 1.5 GiB",
+            id="many packed ones",
+        ),
+        pytest.param({"format": "jsonl"}, "jsonl", id="inline items"),
+    ],
+)
+def test_the_input_is_shown_as_it_was_found(found: Document, line: str) -> None:
+    assert f"  input      {line}" in text(RUNNING | {"input": found}).splitlines()
+
+
 def test_with_a_template_the_page_links_to_the_trace() -> None:
     shown = [line.text for line in page(batch(RUNNING), NOW, "http://jaeger/trace/{trace_id}?uiFind={item}")]
     assert shown[-1] == "  trace at   http://jaeger/trace/4bf92f3577b34da6a3ce929d0e0e4736"

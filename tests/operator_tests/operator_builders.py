@@ -23,6 +23,7 @@ from llmbatch_operator.pools import Pool
 from llmbatch_operator.session import Session
 
 PLAN, CANARY, SHARD, FINALIZE, RUN = Stage.PLAN, Stage.CANARY, Stage.SHARD, Stage.FINALIZE, Stage.RUN
+CLEAN = Stage.CLEAN
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 REF = BatchRef("team-a", "triage", "3f2a1c00-0000-4000-8000-000000000000")
 PLANNED = PlanFacts(items=40, shards=4)

@@ -21,7 +21,7 @@ from llmbatch_operator.jobs import config_map, config_name, job, job_name, resul
 from llmbatch_operator.observed import CreateJob
 from llmbatch_operator.pod_telemetry import PodTelemetry
 from llmbatch_operator.settings import read_settings
-from operator_tests.operator_builders import CANARY, FINALIZE, INLINE, PLAN, REF, RUN, SHARD, manifest
+from operator_tests.operator_builders import CANARY, CLEAN, FINALIZE, INLINE, PLAN, REF, RUN, SHARD, manifest
 
 _TRACE = trace_of(REF.uid)
 _SETTINGS = read_settings({"LLMBATCH_WORKER_IMAGE": "registry/worker:1", "LLMBATCH_IMAGE_PULL_POLICY": "Always"})
@@ -69,7 +69,7 @@ def test_pods_have_no_token_but_one_for_the_coordinator(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "has_key"), [(PLAN, False), (CANARY, True), (SHARD, True), (FINALIZE, False), (RUN, True)]
+    ("stage", "has_key"), [(PLAN, False), (CANARY, True), (SHARD, True), (FINALIZE, False), (RUN, True), (CLEAN, False)]
 )
 def test_only_pods_that_ask_have_the_key(stage: Stage, has_key: bool) -> None:
     key = {"name": "OPENAI_API_KEY", "valueFrom": {"secretKeyRef": {"name": "openai", "key": "api-key"}}}
@@ -77,7 +77,7 @@ def test_only_pods_that_ask_have_the_key(stage: Stage, has_key: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "reads"), [(PLAN, True), (CANARY, False), (SHARD, False), (FINALIZE, True), (RUN, True)]
+    ("stage", "reads"), [(PLAN, True), (CANARY, False), (SHARD, False), (FINALIZE, True), (RUN, True), (CLEAN, False)]
 )
 def test_only_pods_that_may_plan_read_the_config_map_of_the_input(stage: Stage, reads: bool) -> None:
     volumes = {v["name"]: v for v in _pod(stage)["volumes"]}
@@ -93,7 +93,7 @@ def test_only_pods_that_may_plan_read_the_config_map_of_the_input(stage: Stage, 
 @pytest.mark.parametrize("stage", Stage)
 def test_inline_items_need_no_config_map_but_the_batchs_own(stage: Stage) -> None:
     sources = [v["configMap"] for v in _pod(stage, manifest(input=INLINE))["volumes"] if "configMap" in v]
-    assert sources == [{"name": "triage-3f2a1c00-config"}]
+    assert sources == [{"name": f"triage-3f2a1c00-{'clean' if stage is CLEAN else 'config'}"}]
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -165,9 +165,13 @@ def test_each_shard_has_its_own_tries_and_others_share_theirs() -> None:
 
 @pytest.mark.parametrize("stage", Stage)
 def test_a_job_is_read_back_as_the_one_that_was_made(stage: Stage) -> None:
+    """But the one that cleans up: its batch is gone, and it is nobody's."""
     body = _job(stage)
     body["metadata"]["uid"] = "given by the API server"
     facts = read_job(body)
+    if stage is CLEAN:
+        assert facts is None
+        return
     assert facts is not None
     assert (facts.name, facts.stage, facts.batch_uid) == (job_name(REF, stage), stage, REF.uid)
     assert (facts.parallelism, facts.completions) == ((2, 4) if stage is SHARD else (1, 1))

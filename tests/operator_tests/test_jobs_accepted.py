@@ -11,10 +11,12 @@ from cluster_fixture import Cluster
 from llmbatch_contract.categories import Category
 from llmbatch_contract.pods import Stage
 from llmbatch_contract.reports import StopReason
+from llmbatch_contract.spec import Output
 from llmbatch_contract.trace import trace_of
 from llmbatch_operator.facts import BatchRef, Body
-from llmbatch_operator.jobs import config_map, job, results_key_secret
+from llmbatch_operator.jobs import cleaning_config_map, config_map, job, results_key_secret
 from llmbatch_operator.observed import CreateJob
+from llmbatch_operator.places import Letters
 from llmbatch_operator.settings import Settings, read_settings
 from operator_tests.operator_builders import REF, manifest
 
@@ -104,6 +106,36 @@ def test_the_largest_batch_is_accepted(restricted: tuple[Cluster, str]) -> None:
     _try_out(restricted, _job(Stage.SHARD, shards=10_000, pods=1000))
 
 
+_STORE = {"endpoint": "https://minio:9000", "caConfigMap": {"name": "minio-ca", "key": "root.pem"}}
+_SECRET = {"credentialsSecret": {"name": "minio"}}
+_FROM_S3 = {"uri": "s3://tickets/*.parquet", "store": _STORE, **_SECRET}
+_LETTERS = Letters(Output.model_validate({"uri": "s3://old", "store": _STORE, **_SECRET}), "s3://old/errors.jsonl")
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"input": _FROM_S3, "output": {"uri": "s3://answers", "store": _STORE, **_SECRET}}, id="S3"),
+        pytest.param(
+            {
+                "input": {"pvc": {"claimName": "data", "path": "in/"}},
+                "output": {"pvc": {"claimName": "data", "path": "out"}},
+            },
+            id="a volume",
+        ),
+        pytest.param({"input": {"deadLettersOf": {"name": "old"}}}, id="dead letters in S3"),
+    ],
+)
+def test_pods_with_stores_and_volumes_are_accepted(
+    restricted: tuple[Cluster, str], stage: Stage, fields: dict[str, Any]
+) -> None:
+    body = job(BatchRef("", REF.name, REF.uid), manifest(**fields), CreateJob(stage), _SETTINGS, _LETTERS)
+    _try_out(restricted, body)
+    _try_out(restricted, _pod_of(body))
+
+
 def test_config_map_and_secret_are_accepted(restricted: tuple[Cluster, str]) -> None:
     _try_out(restricted, config_map(REF, manifest(), _SETTINGS, "CA", trace_of(REF.uid)))
+    _try_out(restricted, cleaning_config_map(REF, manifest(), _SETTINGS, "CA", trace_of(REF.uid), "uid-of-the-job"))
     _try_out(restricted, results_key_secret(REF, "key"))

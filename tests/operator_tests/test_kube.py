@@ -14,6 +14,7 @@ from llmbatch_contract.pods import AUDIENCE, Stage
 from llmbatch_contract.trace import trace_of
 from llmbatch_contract.wire import BATCH_LABEL
 from llmbatch_operator import kube as kube_module
+from llmbatch_operator.cache import Known
 from llmbatch_operator.coordinator.identity import read_review
 from llmbatch_operator.endpoint_marks import Mark, mark_of
 from llmbatch_operator.endpoints.endpoint_conditions import EndpointEvent
@@ -23,6 +24,7 @@ from llmbatch_operator.endpoints.known import read_endpoint
 from llmbatch_operator.facts import BatchRef, Body
 from llmbatch_operator.jobs import config_map, config_name, job, job_name, results_key_secret
 from llmbatch_operator.kube import CallError, Kube
+from llmbatch_operator.leftovers import Leftovers
 from llmbatch_operator.observed import CreateJob
 from llmbatch_operator.settings import read_settings
 from llmbatch_telemetry import names
@@ -96,6 +98,37 @@ async def test_a_job_is_deleted_and_may_be_gone_already(kube: Kube, ref: BatchRe
     for _ in range(2):
         await kube.delete_job(ref.namespace, name)
     assert await kube.patch_job(ref.namespace, name, {"parallelism": 1}) is None
+
+
+async def test_a_job_is_read_if_it_is_there(kube: Kube, ref: BatchRef) -> None:
+    name = job_name(ref, Stage.SHARD)
+    assert await kube.read_job(ref.namespace, name) is None
+    made = await kube.create_job(_sleeping_job(ref))
+    read = await kube.read_job(ref.namespace, name)
+    assert made is not None
+    assert read is not None
+    assert read["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+async def test_what_cleans_up_after_a_batch_outlives_it_and_takes_its_config_map_along(
+    kube: Kube, ref: BatchRef, api_batches: Batches
+) -> None:
+    leftovers = Leftovers(kube, _SETTINGS, "CA")
+    known = Known(ref, {}, trace_of(ref.uid), job_uids={"of an earlier Job"})
+    leftovers.note(ref.uid, known, manifest(output={"uri": "s3://answers/nightly"}), None)
+    await kube.delete_batch(ref)
+    for _ in range(2):
+        await leftovers.remove(ref.uid)
+    name = job_name(ref, Stage.CLEAN)
+    try:
+        made = await kube.read_job(ref.namespace, name)
+        assert made is not None
+        assert "ownerReferences" not in made["metadata"]
+        told = api_batches.cluster.kubectl_json("get", "configmap", name, "-n", ref.namespace)
+        [owner] = told["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["uid"]) == ("Job", made["metadata"]["uid"])
+    finally:
+        await kube.delete_job(ref.namespace, name)
 
 
 async def test_what_the_api_server_refuses_is_told_in_its_words(kube: Kube, ref: BatchRef) -> None:

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from llmbatch_contract.holding import Occasion, Webhook
+from llmbatch_contract.signing import signed_headers, signing_key
 from llmbatch_contract.status import Delivery, LLMBatchStatus
 from llmbatch_operator.facts import BatchRef
 from llmbatch_operator.notify.outbox import Outbox
 from llmbatch_operator.notify.payload import Payload
-from llmbatch_operator.notify.signing import signed_headers, signing_key
 from operator_tests.notify_builders import NO_SECRET, STALLED, finished, outbox_with, running
 from operator_tests.notify_receiver import HANG, MASTER, Receiver, delivering, receiving
 from operator_tests.operator_builders import REF, manifest

@@ -6,9 +6,9 @@ import pytest
 
 from llmbatch_contract.holding import Occasion, Webhook
 from llmbatch_contract.status import Condition, Delivery, LLMBatchStatus
+from llmbatch_contract.webhook_answers import Delivered, GiveUp, TryAgain, judge
 from llmbatch_operator.facts import BatchRef
 from llmbatch_operator.notify.addresses import is_refused
-from llmbatch_operator.notify.answers import Delivered, GiveUp, TryAgain, judge
 from llmbatch_operator.notify.outbox import Letter, Outbox, Settled
 from operator_tests.notify_builders import NO_SECRET, STALLED, URL, WEBHOOK, finished, outbox_with, running
 from operator_tests.operator_builders import NOW, REF

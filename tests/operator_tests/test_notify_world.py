@@ -3,7 +3,7 @@
 import pytest
 
 from llmbatch_contract.status import Phase
-from llmbatch_operator.notify.answers import Delivered, GiveUp
+from llmbatch_contract.webhook_answers import Delivered, GiveUp
 from llmbatch_operator.notify.outbox import Letter
 from operator_tests.notify_builders import URL
 from operator_tests.operator_builders import REF

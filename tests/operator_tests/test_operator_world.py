@@ -33,6 +33,7 @@ _SPECS = st.fixed_dictionaries(
         "failure_policy": st.just({"maxFailurePercent": 10, "minItems": 2}),
         "canary": st.sampled_from([{"items": 2}, {"items": 3, "approve": "manual"}, {"items": 50}]),
         "budget": st.just({"maxTokens": 12}),
+        "output": st.just({"uri": "s3://answers/nightly"}),
         "window": st.just({"start": "00:02", "end": "00:01"}),
     },
 )

@@ -55,6 +55,11 @@ def test_what_may_be_true_is_left_as_it_is() -> None:
         pytest.param(
             {"backoff_seconds": 86_400}, {"backoff_seconds": LONGEST_BACKOFF_S}, id="a day's wait for everybody"
         ),
+        pytest.param(
+            {"store_trouble": {"kind": "away", "message": _LONG, "for_s": -1}},
+            {"store_trouble": {"kind": "away", "message": _LONG[:TEXT_CHARS], "for_s": 0}},
+            id="a long story of a store",
+        ),
         pytest.param({"backoff_seconds": -1}, {"backoff_seconds": 0}, id="a wait that is over before it began"),
         pytest.param(
             {"trouble": {"category": "connection", "message": "?", "failures": -1, "for_s": -1}},

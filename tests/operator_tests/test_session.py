@@ -7,7 +7,7 @@ import pytest
 from llmbatch_contract.categories import Category
 from llmbatch_contract.pods import LastWords
 from llmbatch_contract.progress import ShardProgress
-from llmbatch_contract.reports import LEASE_S, Command, Grant, PlanFacts, Reply, Report, StopReason
+from llmbatch_contract.reports import LEASE_S, Command, Grant, PlanFacts, Reply, Report, StopReason, StoreTrouble
 from llmbatch_operator.session import Session
 from operator_tests.operator_builders import FINALIZE, PLAN, PLANNED, SHARD, WRONG_KEY, final, session_of, spec
 
@@ -284,3 +284,71 @@ def test_a_plan_of_nothing_is_a_plan() -> None:
     session = session_of()
     session.heard_last_words("plan", LastWords(stage=PLAN, plan=PlanFacts(items=0, shards=0)), 0)
     assert session.plan == PlanFacts(items=0, shards=0)
+
+
+# Trouble with stores
+
+
+def _trouble(kind: Any, for_s: float = 30) -> StoreTrouble:
+    return StoreTrouble(kind=kind, message=f"it is {kind}", for_s=for_s)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        pytest.param([None, None], None, id="none"),
+        pytest.param([_trouble("away")], "away", id="of the only worker"),
+        pytest.param([_trouble("away", for_s=2)], None, id="it has just begun"),
+        pytest.param([_trouble("away"), None], "away", id="of half of them"),
+        pytest.param([_trouble("away"), None, None], None, id="of one, while others work"),
+        pytest.param(
+            [_trouble("away", for_s=90), _trouble("denied")], "denied", id="the one to be put right by somebody"
+        ),
+    ],
+)
+def test_trouble_with_the_store_is_what_most_workers_tell_of(
+    told: list[StoreTrouble | None], shown: str | None
+) -> None:
+    session = session_of()
+    for number, trouble in enumerate(told):
+        _report(session, f"shards-{number}", store_trouble=trouble)
+    seen = session.store_trouble
+    assert (seen.kind if seen is not None else None) == shown
+
+
+def test_trouble_is_over_when_the_worker_says_so_or_has_ended() -> None:
+    session = session_of()
+    for end in ("told", "lost"):
+        _report(session, end, store_trouble=_trouble("denied"))
+        assert session.store_trouble is not None
+        if end == "told":
+            _report(session, end)
+        else:
+            session.lost(end, 1)
+        assert session.store_trouble is None
+
+
+def test_a_pod_that_asks_nothing_tells_of_its_store_and_shares_in_nothing() -> None:
+    session = session_of(endpoint={"limits": {"requestsPerMinute": 60}})
+    reply = _report(session, "finalize-0", asks=False, store_trouble=_trouble("denied"))
+    assert reply == Reply()
+    assert session.store_trouble == _trouble("denied")
+    assert session.workers == 0
+    assert _granted(session, "shards-0", 1) == 60
+    _report(session, "finalize-0", asks=False)
+    assert session.store_trouble is None
+
+
+def test_a_pod_that_has_planned_and_begins_to_ask_has_no_trouble_any_more() -> None:
+    session = session_of()
+    _report(session, "run-0", asks=False, store_trouble=_trouble("away"))
+    assert session.store_trouble is not None
+    _report(session, "run-0")
+    assert session.store_trouble is None
+
+
+def test_the_last_words_of_a_pod_that_asks_nothing_end_its_trouble() -> None:
+    session = session_of()
+    _report(session, "plan-0", asks=False, store_trouble=_trouble("away"))
+    session.heard_last_words("plan-0", LastWords(stage=PLAN), 5)
+    assert session.store_trouble is None

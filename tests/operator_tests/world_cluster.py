@@ -57,6 +57,8 @@ class WorldCluster:
         self.endpoints: dict[str, Body] = {}
         self.config: PodConfig | None = None
         """What the batch's pods are told that start now."""
+        self.config_map: Body | None = None
+        """The ConfigMap that says so."""
         self.jobs: dict[str, Body] = {}
         self.pods: dict[str, WorldPod] = {}
         self.news: dict[str, deque[Notice]] = {kind: deque() for kind in KINDS}
@@ -115,6 +117,14 @@ class WorldCluster:
         """It is gone."""
         self.tell("endpoint", "DELETED", self.endpoints.pop(name))
 
+    def delete_batch(self) -> None:
+        """Somebody deletes it, and what belongs to it is collected."""
+        assert self.batch is not None
+        self.tell("batch", "DELETED", self.batch)
+        self.batch = None
+        for name in [name for name, job in self.jobs.items() if "ownerReferences" in job["metadata"]]:
+            self.delete_job(name)
+
     def delete_pod(self, pod: WorldPod) -> None:
         """It is told to end; one that has not started, or has ended, goes at once."""
         if pod.phase == "Running":
@@ -164,6 +174,7 @@ class WorldCluster:
 
     def apply_config_map(self, body: Body) -> Body:
         """Pods that start from now on are told this."""
+        self.config_map = copied(body)
         self.config = PodConfig.load(gzip.decompress(base64.b64decode(body["binaryData"][CONFIG_NAME])))
         return body
 

@@ -39,6 +39,10 @@ class WorldKube(Kube):
         """As Kube's."""
         return self._cluster.call(lambda: self._cluster.create_job(body))
 
+    async def read_job(self, namespace: str, name: str) -> Body | None:
+        """As Kube's."""
+        return self._cluster.call(lambda: self._cluster.jobs.get(name))
+
     async def create_secret(self, body: Body) -> Body | None:
         """As Kube's."""
         return self._cluster.call(lambda: body)

@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from llmbatch_contract import errors
 from llmbatch_contract.categories import Category
-from llmbatch_contract.exits import Exit
+from llmbatch_contract.exits import Exit, exit_for
 from llmbatch_contract.pods import LastWords, PodError, Stage
 from llmbatch_contract.progress import ShardProgress
-from llmbatch_contract.reports import Command, Reply, Report, StopReason
+from llmbatch_contract.reports import Command, Reply, Report, StopReason, StoreTrouble
 from operator_tests.world_cluster import WorldCluster
 from operator_tests.world_objects import WorldPod
 from operator_tests.world_store import WorldStore
 
 _AT_ONCE = 2
+_CLEANS_FOR = 5
+"""Looks at what is left, one after the other."""
 TOLD_TO_STOP = StopReason(category=Category.CANCELLED, message="told to stop")
 POISON = StopReason(category=Category.AUTH, message="HTTP 401: the key is wrong")
 
@@ -30,6 +33,10 @@ class Conduct:
     """Every so many items, one fails."""
     stops_after: int | None = None
     """After so many records, the key is refused."""
+    plan_error: PodError | None = None
+    """How pods end that plan."""
+    store_trouble: StoreTrouble | None = None
+    """What keeps pods from reading and writing."""
     dying: Stage | None = None
     """Pods of this stage die, one after the other, as when they have too little memory."""
 
@@ -89,9 +96,17 @@ class WorldPods:
                     self._plan(pod)
                 elif all(self._ask(pod, n) for n in self._open_shards()[:1]) and not self._open_shards():
                     self._finalize(pod, None)
+            case Stage.CLEAN:
+                self.store.has_work = False
+                pod.attempt += 1
+                if pod.attempt >= _CLEANS_FOR:
+                    pod.end(0, LastWords(stage=pod.stage))
 
     def _plan(self, pod: WorldPod) -> bool:
-        if self.store.plan is None and not self.conduct.is_input_there:
+        if self.store.plan is None and (error := self.conduct.plan_error) is not None:
+            code = exit_for(getattr(errors, error.kind)(error.message))
+            pod.end(code, LastWords(stage=pod.stage, error=error))
+        elif self.store.plan is None and not self.conduct.is_input_there:
             pod.end(Exit.FAILED, _error(pod, "InputMissingError", "there is no such ConfigMap"))
         elif self.store.plan is None and not self.conduct.is_input_good:
             pod.end(Exit.INVALID, _error(pod, "InputError", "line 1 is no JSON"))
@@ -117,7 +132,7 @@ class WorldPods:
         if not pod.attempt:
             shard.attempts += 1
             pod.attempt = shard.attempts
-        if not pod.is_paused:
+        if not pod.is_paused and self.conduct.store_trouble is None:
             self._answer(pod, number)
         stop = POISON if self._is_poisoned() and shard.left else None
         in_flight = 0 if pod.is_paused else min(_AT_ONCE, shard.left)
@@ -133,6 +148,7 @@ class WorldPods:
     def _answer(self, pod: WorldPod, number: int) -> None:
         shard = self.store.shards[number]
         assert pod.asks, "a pod that asks was told whom"
+        self.store.has_work = True
         if shard.left:
             self.asked.append((self.cluster.seconds, pod.asks, pod.key))
         for _ in range(min(_AT_ONCE, shard.left)):
@@ -172,6 +188,7 @@ class WorldPods:
             in_flight=in_flight,
             holds=pod.grant,
             stop=stop,
+            store_trouble=self.conduct.store_trouble,
             leaving=is_leaving,
         )
 

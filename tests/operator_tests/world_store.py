@@ -55,10 +55,13 @@ class WorldStore:
     plan: PlanFacts | None = None
     shards: list[ShardRecords] = field(default_factory=list)
     summary: FinalCounts | None = None
+    has_work: bool = False
+    """There are working objects, as far as pods are to remove them."""
 
     def make_plan(self) -> PlanFacts:
         """Plan, or read the plan."""
         if self.plan is None:
+            self.has_work = True
             self.plan = PlanFacts(items=sum(self.sizes), shards=len(self.sizes))
             self.shards = [ShardRecords(items) for items in self.sizes]
         return self.plan
@@ -90,6 +93,7 @@ class WorldStore:
         left = plan.items - self.succeeded - self.failed
         if left and stop is None:
             return None
+        self.has_work = False
         self.summary = FinalCounts(
             items=plan.items,
             succeeded=self.succeeded,

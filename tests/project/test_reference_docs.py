@@ -81,7 +81,7 @@ def test_the_table_of_the_summary_has_what_a_summary_has() -> None:
 
 def _summary() -> dict[str, Any]:
     """The summary of a batch without items."""
-    planned = PlannedInput(uri="x", unpacked=False, etag=None, size=0, sha256="", format=InputFormat.CSV, fields=[])
+    planned = PlannedInput(uri="x", unpacked=False, size=0, sha256="", format=InputFormat.CSV, fields=[])
     plan = Plan(
         uid="1",
         trace=trace_of("1"),
@@ -93,7 +93,7 @@ def _summary() -> dict[str, Any]:
         shards=[],
         input_tokens_estimate=0,
     )
-    written = Written(uri="y", records=0, size=0, sha256="")
+    written = Written(uri="y", records=0, size=0, sha256="", name="results.jsonl")
     outcome = Outcome(totals=Totals(), results=written, errors=written, stop=None, completed_at="")
     return summarize(Job(batch=batch(), store_uri="s", output_uri="o"), plan, outcome, 0)
 

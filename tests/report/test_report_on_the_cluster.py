@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from builders import Document
 from kubectl_cli.batch_documents import outputs, status
 from kubectl_cli.own_coordinator import OwnCoordinator
@@ -51,7 +53,11 @@ def test_a_batch_that_is_not_finished_says_where_it_is_and_when_it_may_be(shop: 
     )
 
 
-def test_a_batch_with_outputs_elsewhere_says_where(shop: Shop) -> None:
+def test_a_batch_with_outputs_elsewhere_says_where_and_which_keys_it_takes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = dict.fromkeys(("results", "errors", "summary"), "s3://bucket/out/summary.json")
     shop.create(status(total=1, succeeded=1) | {"output": place})
-    assert "read it at s3://bucket/out/report.json" in shop.run("report", "tickets").err
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    said = shop.run("report", "tickets").err
+    assert "cannot read s3://bucket/out/summary.json: no credentials; give AWS_ACCESS_KEY_ID" in said

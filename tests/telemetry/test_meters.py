@@ -12,7 +12,7 @@ import pytest
 
 from llmbatch_telemetry import names
 from llmbatch_telemetry.lag import watch_loop
-from llmbatch_telemetry.meters import Distribution, Meters, Point
+from llmbatch_telemetry.meters import Distribution, Histogram, Meters, Point
 
 
 def values(meters: Meters, metric: names.Metric) -> dict[tuple[str, ...], float | Distribution]:
@@ -37,6 +37,21 @@ def test_a_value_on_a_bound_is_below_it() -> None:
     assert (found.counts[0], found.counts[1], found.counts[-2], found.counts[-1]) == (1, 1, 1, 1)
     assert found.count == 4
     assert found.sum == pytest.approx(20.1021)
+
+
+def test_many_values_count_as_each_by_itself() -> None:
+    given = [bound + more for bound in names.LOOP_LAG.bounds for more in (-0.0005, 0.0, 0.0005)] + [-1.0, 0.0, 11.0]
+    together, apart = Histogram(names.LOOP_LAG), Histogram(names.LOOP_LAG)
+    together.record_all(("a",), reversed(given))
+    together.record_all(("a",), given[:5])
+    together.record_all(("b",), [])
+    for value in given + given[:5]:
+        apart.record(("a",), value)
+    [found], [wanted] = together.points(0.0), apart.points(0.0)
+    assert isinstance(found.value, Distribution)
+    assert isinstance(wanted.value, Distribution)
+    assert (found.attributes, found.value.counts) == (wanted.attributes, wanted.value.counts)
+    assert found.value.sum == pytest.approx(wanted.value.sum)
 
 
 def test_what_was_collected_does_not_change() -> None:

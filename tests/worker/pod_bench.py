@@ -19,14 +19,16 @@ from typing import Any
 from builders import Document, batch
 from engine.local_run import FAST_RETRY, Ended, Process, environment
 from llmbatch_contract.job import Job
+from llmbatch_contract.layout import work_folder
 from llmbatch_contract.plan import Plan
-from llmbatch_contract.pods import OUTPUT_URI, POD_NAME_VARIABLE, WORK_URI, LastWords, PodConfig
+from llmbatch_contract.pods import OUTPUT_URI, POD_NAME_VARIABLE, WORK_URI, LastWords, PodConfig, Stage
 from llmbatch_contract.trace import trace_of
 from llmbatch_contract.wire import OBJECTS, REPORT
 from llmbatch_worker.channel import Channel
 from llmbatch_worker.planning.marks import pod_shard_size
 from llmbatch_worker.planning.planner import make_plan
 from llmbatch_worker.pods.places import PodStores
+from llmbatch_worker.pods.setting import read_setting
 from worker.object_server import TOKEN, ObjectServer
 
 
@@ -40,13 +42,17 @@ class PodBench:
     """Of the endpoint."""
     env: dict[str, str] = field(default_factory=dict)
 
-    def batch(self, *, uid: str = "the-uid", pods: int = 1, **fields: Any) -> PodConfig:
-        """Write the configuration; keywords as for `builders.batch`."""
+    def batch(self, *, uid: str = "the-uid", pods: int = 1, place: str | None = None, **fields: Any) -> PodConfig:
+        """Write the configuration; `place` is the URI of outputs elsewhere, other keywords as for `builders.batch`."""
         defaults: Document = {"prompt": "{{ text }}", "retry": FAST_RETRY}
         config = PodConfig(
             uid=uid,
             trace=trace_of(uid),
-            job=Job(batch=batch(url=self.url, **defaults | fields), store_uri=WORK_URI, output_uri=OUTPUT_URI),
+            job=Job(
+                batch=batch(url=self.url, **defaults | fields),
+                store_uri=WORK_URI if place is None else work_folder(place, uid),
+                output_uri=place or OUTPUT_URI,
+            ),
             workers=pods,
             coordinator_url=self.server.url,
             coordinator_ca="",
@@ -60,13 +66,24 @@ class PodBench:
         """The configuration and its plan, without a pod."""
         config = self.batch(**fields)
         channel = Channel(self.server.url, "", self.folder / "token")
-        stores = PodStores(channel, self.folder / "input")
+        stores = PodStores(channel, config, read_setting(Stage.PLAN, self.config, None, self.variables()))
         made = make_plan(
             config.job.batch, stores.open(WORK_URI), uid=config.uid, created_at="2026-01-01T00:00:00.000Z",
             stores=stores, workers=config.workers, size=pod_shard_size,
         )  # fmt: skip
         channel.close()
         return made.plan
+
+    def variables(self) -> dict[str, str]:
+        """Where a pod finds what Kubernetes mounts."""
+        return {
+            "_LLMBATCH_TOKEN": str(self.folder / "token"),
+            "_LLMBATCH_INPUT_FOLDER": str(self.folder / "input"),
+            "_LLMBATCH_VOLUMES": str(self.folder / "volumes"),
+            "_LLMBATCH_CREDENTIALS": str(self.folder / "credentials"),
+            "_LLMBATCH_CA": str(self.folder / "ca"),
+            "_LLMBATCH_LAST_WORDS": str(self.folder / "words"),
+        }
 
     @property
     def config(self) -> Path:
@@ -81,13 +98,7 @@ class PodBench:
     async def started(self, stage: str, *arguments: str, pod: str = "pod-0") -> AsyncIterator[Process]:
         """A pod; killed at the end of the block if it still runs."""
         (self.folder / "words").unlink(missing_ok=True)
-        own = {
-            POD_NAME_VARIABLE: pod,
-            "JOB_COMPLETION_INDEX": "0",
-            "_LLMBATCH_TOKEN": str(self.folder / "token"),
-            "_LLMBATCH_INPUT_FOLDER": str(self.folder / "input"),
-            "_LLMBATCH_LAST_WORDS": str(self.folder / "words"),
-        }
+        own = self.variables() | {POD_NAME_VARIABLE: pod, "JOB_COMPLETION_INDEX": "0"}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "llmbatch_worker", stage, "--config", str(self.config), *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

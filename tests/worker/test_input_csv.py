@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmbatch_contract.errors import InputError
 from llmbatch_worker.inputs import csv_rows
-from llmbatch_worker.inputs.csv_rows import detect_delimiter, read_csv, read_header
+from llmbatch_worker.inputs.csv_rows import CsvFile, detect_delimiter, read_csv
 from llmbatch_worker.inputs.rows import Row
 
 _CELLS = st.lists(
@@ -47,17 +47,8 @@ def blocks(data: bytes, size: int) -> Iterable[bytes]:
 def read(data: bytes, delimiter: str | None = None, size: int = 1000) -> list[Row]:
     """All rows of a file, as the planning pass reads them."""
     delimiter = delimiter or detect_delimiter(data)
-    columns, start, header_lines = read_header(blocks(data, size), "a.csv", delimiter)
-    return list(
-        read_csv(
-            blocks(data[start:], size),
-            "a.csv",
-            start,
-            columns=columns,
-            delimiter=delimiter,
-            first_line=header_lines + 1,
-        )
-    )
+    file = CsvFile(blocks(data, size), "a.csv", delimiter)
+    return [row for rows in file.rows() for row in rows.one_by_one()]
 
 
 def as_python_reads(data: bytes, delimiter: str) -> list[dict[str, str]]:
@@ -76,7 +67,7 @@ def test_items_are_those_of_pythons_csv_module_whatever_the_blocks(file: tuple[b
 def test_ranges_cut_at_row_ends_hold_the_items_of_the_whole(file: tuple[bytes, str], size: int, shard: int) -> None:
     data, delimiter = file
     whole = read(data, delimiter)
-    columns, _, _ = read_header([data], "a.csv", delimiter)
+    columns = CsvFile([data], "a.csv", delimiter).columns
     found = []
     for first in range(0, len(whole), shard):
         rows = whole[first : first + shard]
@@ -108,7 +99,9 @@ def test_any_text_is_read_as_pythons_csv_module_does_or_refused(body: str) -> No
     try:
         expected = as_python_reads(data, ",")
     except ValueError:
-        with pytest.raises(InputError, match=r"^a\.csv:\d+: \d+ fields, but the header has 2; is a quote missing\?$"):
+        with pytest.raises(
+            InputError, match=r"^a\.csv:\d+: \d+ fields, but the header has 2, near .*; is a quote missing\?$"
+        ):
             read(data, ",")
         return
     assert [row.item for row in read(data, ",")] == expected
@@ -164,8 +157,8 @@ def test_lines_are_counted_through_quoted_newlines_and_blank_lines() -> None:
 
 def test_the_header_says_where_the_first_row_begins() -> None:
     data = b'\xef\xbb\xbf\n"a\nb",c\n1,2\n'
-    columns, offset, taken = read_header([data], "a.csv", ",")
-    assert (columns, data[offset:], taken) == (["a\nb", "c"], b"1,2\n", 3)
+    file = CsvFile([data], "a.csv", ",")
+    assert (file.columns, data[file.data_start :], file.lines) == (["a\nb", "c"], b"1,2\n", 3)
 
 
 @pytest.mark.parametrize(
@@ -178,12 +171,12 @@ def test_the_header_says_where_the_first_row_begins() -> None:
         ),
         pytest.param(
             b"a,b\n1,2\n\n1,2,3\n",
-            "a.csv:4: 3 fields, but the header has 2; is a quote missing?",
+            "a.csv:4: 3 fields, but the header has 2, near '1,2,3'; is a quote missing?",
             id="a field too many, after a blank line",
         ),
         pytest.param(
             b'a,b\n"1\n\n",2\n1\n',
-            "a.csv:5: 1 fields, but the header has 2; is a quote missing?",
+            "a.csv:5: 1 fields, but the header has 2, near '1'; is a quote missing?",
             id="a field too few, after quoted newlines",
         ),
         pytest.param(

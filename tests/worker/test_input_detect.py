@@ -1,11 +1,9 @@
-import gzip
-
 import orjson
 import pytest
 
 from llmbatch_contract.errors import InputError
 from llmbatch_contract.spec import InputFormat
-from llmbatch_worker.inputs.detect import detect_format, is_gzip
+from llmbatch_worker.inputs.detect import detect_format, says_parquet
 
 _REQUEST = b'{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {}}'
 _BOM = b"\xef\xbb\xbf"
@@ -21,6 +19,10 @@ _BOM = b"\xef\xbb\xbf"
         pytest.param("a.csv", b'{"a": 1}', InputFormat.CSV, id="csv by name, whatever is in it"),
         pytest.param("a.tsv", b"a\tb\n", InputFormat.CSV, id="tsv by name"),
         pytest.param("a.tab", b"a\tb\n", InputFormat.CSV, id="tab by name"),
+        pytest.param("a.csv", b"PAR1", InputFormat.PARQUET, id="parquet called csv"),
+        pytest.param("a", b"PAR1", InputFormat.PARQUET, id="parquet by content"),
+        pytest.param("a.pq", b"", InputFormat.PARQUET, id="parquet by name"),
+        pytest.param("a.csv.zst", b'{"a": 1}', InputFormat.CSV, id="a csv packed by zstd"),
         pytest.param("A.CSV.GZ", b'{"a": 1}', InputFormat.CSV, id="a packed csv in capitals"),
         pytest.param("a.jsonl.gz", b'{"a": 1}', InputFormat.JSONL, id="a packed jsonl"),
         pytest.param("a.txt", b"a,b\n", InputFormat.CSV, id="csv by content"),
@@ -58,9 +60,29 @@ def test_a_json_list_is_not_taken_for_csv(head: bytes) -> None:
     assert found is not InputFormat.CSV
 
 
+@pytest.mark.parametrize("asked", [InputFormat.AUTO, InputFormat.JSONL, InputFormat.CSV])
 @pytest.mark.parametrize(
-    ("head", "expected"),
-    [(gzip.compress(b"", mtime=0), True), (b"\x1f\x8b", True), (b"\x1f", False), (b"", False), (b"a,b", False)],
+    ("head", "sentence"),
+    [
+        pytest.param(b"PK\x03\x04\x14\0\x06\0", "is a zip file, as the workbooks of Excel are", id="workbook"),
+        pytest.param("subject,body\n".encode("utf-16"), "is UTF-16 or no text at all", id="UTF-16"),
+        pytest.param("subject,body\n".encode("utf-16-be"), "is UTF-16 or no text at all", id="UTF-16 without a mark"),
+    ],
 )
-def test_gzip_is_told_by_its_first_bytes(head: bytes, expected: bool) -> None:
-    assert is_gzip(head) is expected
+def test_what_is_no_text_is_not_taken_for_a_strange_table(asked: InputFormat, head: bytes, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        detect_format(asked, "tickets.csv", head)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.parquet", True), ("A.PQ", True), ("a.parq", True), ("a.parquet.gz", False), ("parquet", False), ("", False)],
+)
+def test_parquet_is_told_by_its_name(name: str, expected: bool) -> None:
+    assert says_parquet(name) is expected
+
+
+@pytest.mark.parametrize("asked", [InputFormat.JSONL, InputFormat.CSV, InputFormat.OPENAI])
+def test_parquet_that_is_said_to_be_something_else_is_refused(asked: InputFormat) -> None:
+    with pytest.raises(InputError, match=r"^a\.csv: is Parquet, but spec\.input\.format is"):
+        detect_format(asked, "a.csv", b"PAR1")

@@ -167,6 +167,11 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(monkeypatch
     assert served == 3
 
 
+def test_a_whole_number_of_64_bits_beside_a_large_fraction_is_read() -> None:
+    (row,) = read(b'{"id": 18446744073709551615, "x": 9.3e18, "y": -1e300}')
+    assert row.item == {"id": 18446744073709551615, "x": 9.3e18, "y": -1e300}
+
+
 def test_a_whole_number_keeps_all_its_digits_or_is_refused() -> None:
     try:
         (row,) = read(b'{"id": 123456789012345678901234567890}')

@@ -14,7 +14,7 @@ from llmbatch_cli.simulator import Simulator, SimulatorSettings
 from llmbatch_contract.exits import Exit
 from llmbatch_contract.pods import Stage
 from llmbatch_contract.reports import Command, Report
-from llmbatch_worker.pods import running, stages
+from llmbatch_worker.pods import running, working
 from llmbatch_worker.pods.halting import Halt, Halted
 from llmbatch_worker.pods.setting import read_setting
 from worker.object_server import Fault, ObjectServer
@@ -175,8 +175,8 @@ def halted_run(bench: PodBench, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ha
     names = {"_LLMBATCH_TOKEN": "token", "_LLMBATCH_INPUT_FOLDER": "input", "_LLMBATCH_LAST_WORDS": "words"}
     environment = {name: str(bench.folder / path) for name, path in names.items()} | {"JOB_COMPLETION_INDEX": "0"}
     monkeypatch.setattr(running, "start_logs", lambda **_: None)
-    monkeypatch.setattr(stages, "_DRAIN_S", 0.3)
-    monkeypatch.setattr(stages, "_GIVE_UP_S", 0.8)
+    monkeypatch.setattr(working, "_DRAIN_S", 0.3)
+    monkeypatch.setattr(working, "_GIVE_UP_S", 0.8)
     setting = read_setting(Stage.SHARD, bench.config, None, environment)
     return lambda halt: running.run_stage(setting, halt)
 

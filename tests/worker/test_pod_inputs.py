@@ -1,24 +1,29 @@
 """Inputs that only a cluster has: a ConfigMap that the pod has as files, and the dead letters of another batch."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import yaml
+import zstandard
 
 from builders import Document, batch, manifest
 from llmbatch_cli.manifest import read_job
 from llmbatch_contract.errors import DuplicateIdError, InputError, InputMissingError, ManifestError
+from llmbatch_contract.job import Job
 from llmbatch_contract.layout import UNPACKED_INPUT
+from llmbatch_contract.pods import OUTPUT_URI, WORK_URI, DeadLettersPlace, PodConfig, Stage
 from llmbatch_contract.spec import Input, InputFormat
+from llmbatch_contract.trace import trace_of
 from llmbatch_worker.channel import Channel
 from llmbatch_worker.inputs.reading import PlannedItems
 from llmbatch_worker.inputs.source import open_source
 from llmbatch_worker.planning.planner import Planned, make_plan
 from llmbatch_worker.pods.places import PodStores
+from llmbatch_worker.pods.setting import read_setting
 from llmbatch_worker.stores.local import LocalStore
 from worker.object_server import TOKEN, ObjectServer
 
@@ -36,7 +41,12 @@ def stores(server: ObjectServer, tmp_path: Path) -> Iterator[PodStores]:
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "mounted").mkdir()
     channel = Channel(server.url, "", tmp_path / "token")
-    yield PodStores(channel, tmp_path / "mounted")
+    job = Job(batch=batch(), store_uri=WORK_URI, output_uri=OUTPUT_URI)
+    config = PodConfig(
+        uid="uid", job=job, trace=trace_of("uid"), workers=1, coordinator_url=server.url, coordinator_ca=""
+    )
+    folders = {"_LLMBATCH_INPUT_FOLDER": str(tmp_path / "mounted"), "_LLMBATCH_VOLUMES": str(tmp_path)}
+    yield PodStores(channel, config, read_setting(Stage.PLAN, tmp_path / "config", None, folders))
     channel.close()
 
 
@@ -142,7 +152,8 @@ def test_a_config_map_that_is_changed_while_it_is_read_is_read_as_it_was(tmp_pat
     _mount(tmp_path, "items.csv", CSV)
     source = open_source(_config_map("items.csv"), stores)
     (tmp_path / "mounted" / "..2026" / "items.csv").write_bytes(b"id\nz\n")
-    assert b"".join(source.blocks) == CSV
+    (text,) = source.texts()
+    assert b"".join(text.blocks) == CSV
 
 
 # Dead letters
@@ -165,6 +176,58 @@ def test_the_items_of_dead_letters_are_asked_again(
     assert [item for _, item in items] == [{"text": f"text {n}"} for n in numbers]
     assert planned.plan.items == len(numbers)
     assert planned.plan.input.uri == "dead letters of triage"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"])
+def test_dead_letters_in_another_place_are_unpacked_by_their_content(
+    tmp_path: Path, stores: PodStores, pack: Callable[[bytes], bytes]
+) -> None:
+    place = tmp_path / "dead-letters" / "out" / "errors.jsonl.gz"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(pack(b"".join(_letter(n, "timeout") for n in range(3))))
+    stores._config = stores._config.model_copy(
+        update={"dead_letters": DeadLettersPlace(uri="pvc:/data/out/errors.jsonl.gz")}
+    )
+    _, items = _plan(tmp_path, stores, _letters_of())
+    assert [item for _, item in items] == [{"text": f"text {n}"} for n in range(3)]
+
+
+def test_dead_letters_that_are_gone_from_another_place_may_yet_come(tmp_path: Path, stores: PodStores) -> None:
+    (tmp_path / "dead-letters").mkdir()
+    place = DeadLettersPlace(uri="pvc:/data/errors.jsonl")
+    stores._config = stores._config.model_copy(update={"dead_letters": place})
+    with pytest.raises(InputMissingError, match="the errors of batch triage are not there"):
+        _plan(tmp_path, stores, _letters_of())
+
+
+def test_a_selection_of_dead_letters_is_numbered_among_them(
+    tmp_path: Path, server: ObjectServer, stores: PodStores
+) -> None:
+    server.letters["triage"] = b"".join(_letter(n, "timeout") for n in range(5))
+    _, items = _plan(tmp_path, stores, _letters_of("timeout", where="text in ['text 1', 'text 3']"))
+    assert items == [("1", {"text": "text 1"}), ("3", {"text": "text 3"})]
+
+
+# Volumes
+
+
+def test_files_of_a_volume_are_read_where_they_are(tmp_path: Path, stores: PodStores) -> None:
+    folder = tmp_path / "input" / "day"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_bytes(CSV)
+    (folder / "b.csv").write_bytes(b"id,text\nc,three\n")
+    source: Document = {"pvc": {"claimName": "data", "path": "day/*.csv"}, "idField": "id"}
+    planned, items = _plan(tmp_path, stores, source)
+    assert [item_id for item_id, _ in items] == ["a", "b", "c"]
+    assert (planned.plan.input.uri, planned.plan.input.unpacked) == ("pvc:/data/day/*.csv", False)
+    assert [o.uri for o in planned.plan.input.objects] == ["pvc:/data/day/a.csv", "pvc:/data/day/b.csv"]
+
+
+def test_a_mistake_in_a_file_of_a_volume_names_claim_path_and_line(tmp_path: Path, stores: PodStores) -> None:
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "a.csv").write_bytes(b"id,text\na,one,more\n")
+    with pytest.raises(InputError, match=r"^PersistentVolumeClaim data, path a\.csv:2: 3 fields"):
+        _plan(tmp_path, stores, {"pvc": {"claimName": "data", "path": "a.csv"}})
 
 
 def test_ids_are_those_of_the_id_field(tmp_path: Path, server: ObjectServer, stores: PodStores) -> None:

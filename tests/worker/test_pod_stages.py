@@ -73,13 +73,17 @@ async def test_a_batch_that_is_planned_is_not_planned_again(bench: PodBench) -> 
         pytest.param(
             {"items": texts(1), "prompt": "{{ txt }}"}, 2, "InputError", "did you mean text", id="a wrong field",
         ),
-        pytest.param({"uri": "s3://a/b"}, 2, "InputError", "s3://a/b is not supported", id="an unknown scheme"),
+        pytest.param(
+            {"input": {"pvc": {"claimName": "data", "path": "a.csv"}}}, 1, "StoreMissingError",
+            "PersistentVolumeClaim data, path a.csv", id="a file that may yet come",
+        ),
     ],
 )  # fmt: skip
 async def test_what_is_wrong_is_in_the_last_words(
     bench: PodBench, fields: dict[str, Any], code: int, kind: str, words: str
 ) -> None:
     bench.batch(**fields)
+    (bench.folder / "volumes" / "input").mkdir(parents=True)
     ended = await bench.run("plan")
     assert ended.code == code, str(ended)
     error = bench.words.error

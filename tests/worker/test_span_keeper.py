@@ -22,7 +22,7 @@ from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.apis import Answer
 from llmbatch_worker.asking import Asker
 from llmbatch_worker.classify import Failure, Success
-from llmbatch_worker.events import AttemptEnded, EventStream, ItemDone, ShardDone, ShardOpened
+from llmbatch_worker.events import AttemptFailed, EventStream, ItemDone, ShardDone, ShardOpened
 from llmbatch_worker.observing.calls import Calls
 from llmbatch_worker.observing.measuring import Measuring
 from llmbatch_worker.observing.observer import Observer
@@ -68,6 +68,8 @@ class _World:
 
     def __init__(self, items: int = 1000, shards: int = 1, budget: int = 0, **spec: Any) -> None:
         self.now = 1000.0
+        self.success: Success | None = None
+        """Of the last attempt."""
         self.exporting = _Exporting()
         self.meters = Meters()
         manifest = batch(url="https://api.openai.com/v1", **spec)
@@ -89,14 +91,16 @@ class _World:
         work.first_attempt_at = work.first_attempt_at or self.now
         work.usage += verdict.answer.usage if verdict.answer is not None else Usage()
         self.now += took_s
-        self.emit(AttemptEnded(work, verdict, **more))
+        self.success = verdict if isinstance(verdict, Success) else None
+        if isinstance(verdict, Failure):
+            self.emit(AttemptFailed(work, verdict, **more))
 
     def done(self, work: Work, error: str | None = None) -> None:
         record: Any = {"id": work.item_id}
         if error is not None:
             record["error"] = {"category": error}
         done: Record = record
-        self.emit(ItemDone(work.shard, done, work))
+        self.emit(ItemDone(work.shard, done, work, self.success if error is None else None))
 
     def answer(self, number: int, took_s: float = 0.1, shard: int = 0) -> None:
         work = Work(shard, number, f"id-{number}", {})

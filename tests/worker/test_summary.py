@@ -3,11 +3,15 @@
 import hashlib
 from pathlib import Path
 
+import orjson
 import pytest
 
-from builders import Document
+from builders import Document, batch
 from llmbatch_contract.categories import Category
+from llmbatch_contract.job import Job
+from llmbatch_contract.progress import Totals
 from llmbatch_contract.reports import StopReason
+from llmbatch_worker.finalizing.summary import Outcome, Written, summarize
 from sharded import CREATED_AT, NOW, letter, result, sharded
 
 STOP = StopReason(category=Category.AUTH, message="the key is wrong")
@@ -25,9 +29,11 @@ def test_digests_sizes_and_counts_are_those_of_the_files(tmp_path: Path) -> None
         data = (made.output / name).read_bytes()
         assert summary["output"][kind] == {
             "uri": str(made.output / name),
+            "name": name,
             "records": records,
             "bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
+            "compression": "none",
         }
     data = (tmp_path / "in.jsonl").read_bytes()
     assert summary["input"]["sha256"] == hashlib.sha256(data).hexdigest()
@@ -80,6 +86,23 @@ def test_usage_cost_and_retries_are_sums_over_all_records(tmp_path: Path) -> Non
     assert summary["usage"]["output_tokens"] == 6 * 1 + 5
     assert summary["cost"] == {"amount": 0.055, "currency": "USD"}
     assert summary["retries"] == 3
+
+
+def test_what_may_be_a_secret_in_a_url_is_not_in_the_configuration(tmp_path: Path) -> None:
+    made = sharded(tmp_path)
+    spec = {
+        "input": {"uri": "https://a.example/items.jsonl?sig=secret"},
+        "endpoint": {"url": "https://b.example/v1?key=secret"},
+        "deliver": {"url": "https://c.example/hooks/secret?token=secret"},
+        "notify": [{"url": "https://d.example/hooks/secret"}],
+    }
+    nothing = Written("", 0, 0, "", "")
+    outcome = Outcome(Totals(), nothing, nothing, None, NOW)
+    summary = summarize(
+        Job(batch=batch(**spec), store_uri="file:///s", output_uri="file:///o"), made.plan, outcome, 1.0
+    )
+    assert b"secret" not in orjson.dumps(summary["configuration"])
+    assert b"https://d.example" in orjson.dumps(summary["configuration"])
 
 
 def test_the_configuration_is_the_manifest_and_times_are_those_given(tmp_path: Path) -> None:

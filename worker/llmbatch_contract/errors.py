@@ -6,6 +6,7 @@
     + InputError                 the input: file, line, field
       - DuplicateIdError         two items with the same id
       - InputMissingError        a ConfigMap, or a batch with dead letters, that is not there (yet)
+    + OutputTakenError           another batch has written, or writes, to the same place
     + MissingSecretError         the API key is not in the environment
     + StateMismatchError         the state belongs to another manifest
   x InputChangedError            the input is not the one that was planned
@@ -13,7 +14,9 @@
     + StoreFullError             no space left
     + StoreReadOnlyError         may not be written
     + StoreMissingError          no such object or folder
+      - OutputMissingError       no such bucket or container to write to
     + StoreAwayError             the store is not to be reached
+    + StoreDeniedError           the store says no: credentials, or a permission
   x BatchGoneError               the batch was deleted while its pod ran
   x ClaimLostError               another process took over the shard
   x WorkerLostError              worker processes keep dying
@@ -88,6 +91,10 @@ class StateMismatchError(InvalidError):
     """A run is resumed with a manifest that asks for something else."""
 
 
+class OutputTakenError(InvalidError):
+    """The output belongs to another batch."""
+
+
 class InputChangedError(LLMBatchError):
     """The input is not the one that was planned."""
 
@@ -108,8 +115,16 @@ class StoreMissingError(StoreError):
     """An object is not there."""
 
 
+class OutputMissingError(StoreMissingError):
+    """The bucket or container of the outputs is not there."""
+
+
 class StoreAwayError(StoreError):
     """The store is not to be reached; it may come back."""
+
+
+class StoreDeniedError(StoreError):
+    """The store refuses these credentials, or they lack a permission."""
 
 
 class BatchGoneError(LLMBatchError):

@@ -1,5 +1,8 @@
 """Names of the working objects in a store. `docs/store.md` describes them.
 
+Next to outputs in an object store or on a volume they are below `_llmbatch/<uid>/`: names with `_` at their start are
+passed over by the engines that read folders of data.
+
 plan.json                           the plan: shards, counts, digest
 input                               the items, where the input itself has no byte ranges (inline, gzip)
 shards/00012/claim-0003             attempt 3 took shard 12 (create-if-absent)
@@ -7,18 +10,30 @@ shards/00012/sent-0003-00004096     attempt 3 may have sent the shard's first 4,
 shards/00012/stop-0003              attempt 3 stopped in order
 shards/00012/part-0003-00007.jsonl  its 7th part of records
 shards/00012/done.json              every item of the shard has a record; names the parts that count
+delivered/000012                    its 12th note of how far it has come with posting results to `deliver.url`
 """
 
 import re
 from dataclasses import dataclass
 
+WORK_FOLDER = "_llmbatch"
+"""Beside the outputs: of every batch that writes there, a folder named after its uid."""
+OWNER = f"{WORK_FOLDER}/owner.json"
+"""Beside the outputs: which batch writes there (create-if-absent); removed with its working objects."""
+
 PLAN = "plan.json"
 UNPACKED_INPUT = "input"
+DELIVERED_PREFIX = "delivered/"
 
+_OWN = re.compile(
+    r"plan\.json|input|telemetry\.json|delivered/\d{6,}|"
+    r"shards/\d{5,}/(claim-\d{4,}|sent-\d{4,}-\d{8,}|stop-\d{4,}|part-\d{4,}-\d{5,}\.jsonl|done\.json)"
+)
 _PART = re.compile(r"(?:^|/)part-(\d+)-(\d+)\.jsonl$")
 _CLAIM = re.compile(r"(?:^|/)claim-(\d+)$")
 _SENT = re.compile(r"(?:^|/)sent-(\d+)-(\d+)$")
 _STOP = re.compile(r"(?:^|/)stop-(\d+)$")
+_DELIVERED = re.compile(r"(?:^|/)delivered/(\d{6,})$")
 
 
 def shard_prefix(shard: int) -> str:
@@ -51,6 +66,16 @@ def done(shard: int) -> str:
     return f"{shard_prefix(shard)}done.json"
 
 
+def delivered(number: int) -> str:
+    """A mark of a delivery."""
+    return f"{DELIVERED_PREFIX}{number:06d}"
+
+
+def delivered_marks(names: list[str]) -> list[int]:
+    """The numbers in a listing of such marks, sorted."""
+    return sorted(int(m[1]) for m in map(_DELIVERED.search, names) if m)
+
+
 @dataclass(frozen=True)
 class ShardObjects:
     """What a listing of a shard's folder says."""
@@ -77,3 +102,13 @@ def read_listing(names: list[str]) -> ShardObjects:
         stops=tuple(sorted(int(m[1]) for m in map(_STOP.search, names) if m)),
         is_done=any(n.endswith("/done.json") for n in names),
     )
+
+
+def is_working_object(name: str) -> bool:
+    """Whether a name below a batch's working folder is one that LLMBatch gives. Nothing else is ever removed."""
+    return _OWN.fullmatch(name) is not None
+
+
+def work_folder(output_uri: str, uid: str) -> str:
+    """The working folder of a batch beside its outputs."""
+    return f"{output_uri.rstrip('/')}/{WORK_FOLDER}/{uid}"

@@ -1,44 +1,73 @@
-"""The plan of a batch: what was planned, from which input, and which bytes belong to which shard."""
+"""The plan of a batch: what was planned, from which objects, and which part of them belongs to which shard."""
 
+import hashlib
 from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from llmbatch_contract.model import Model
-from llmbatch_contract.spec import InputFormat, LLMBatch
+from llmbatch_contract.spec import InputFormat, LLMBatch, Packing
+from llmbatch_contract.storage import without_query
 from llmbatch_contract.trace import BatchTrace
 
 
 class Shard(NamedTuple):
-    """A run of consecutive items, and the bytes of the input that hold them."""
+    """A run of consecutive items, and where they stand: a range of one object, or of several that follow each other.
+
+    Offsets are bytes, or rows in Parquet.
+    """
 
     number: int
     first_item: int
     """Number of its first item in the whole input, from 0."""
     items: int
     start: int
-    """Offset of its first byte."""
+    """Offset of its first item in `first_object`."""
     end: int
-    """Offset after its last byte."""
+    """Offset after its last item in `last_object`."""
+    first_object: int = 0
+    """Number of the object in `PlannedInput.objects`; 0 for an unpacked input, which is one object."""
+    last_object: int = 0
+    """The same as `first_object`, or a later one: of those between, all items are the shard's."""
+
+
+class PlannedObject(NamedTuple):
+    """One object of the input as it was when it was planned."""
+
+    uri: str
+    etag: str | None
+    """Its version; None where the store tells none."""
+    size: int
+    """Its bytes, as they are stored."""
+    data_start: int = 0
+    """Offset of its first item, after a CSV header."""
+    data_end: int = 0
+    """Offset after its last item: its size, or its number of rows in Parquet."""
 
 
 class PlannedInput(Model):
     """The input as it was when it was planned."""
 
     uri: str
-    """What shards read, unless it is unpacked; `spec.input.items` for inline items."""
+    """As users know it; `spec.input.items` for inline items."""
+    objects: list[PlannedObject] = Field(default_factory=list)
+    """What `uri` stood for, in order; empty for inline items and dead letters."""
     unpacked: bool
-    """The bytes are in the working store (`input`), not at `uri`."""
-    etag: str | None = None
-    """Version of the object at `uri`; None for inline items."""
+    """Shards read the items as JSON lines from the working store (`input`), not from `objects`."""
+    numbered: bool = False
+    """These lines are pairs `[number, item]`: the number that the item has in the input, of which some were taken."""
     size: int
-    """Bytes that shards read, unpacked."""
-    sha256: str
-    """Digest of these bytes."""
+    """Bytes of all objects, as they are stored; of inline items as JSON lines."""
+    sha256: str | None = None
+    """Digest of these bytes; of several objects, of the lines `sha256sum` prints for them (digest, two spaces, URI).
+    None where only a part of the bytes was read, as of Parquet."""
     format: InputFormat
+    packing: Packing = Packing.NONE
     delimiter: str = ","
     fields: list[str]
-    """Names of the items' fields in order of first appearance; the columns, for CSV."""
+    """Names of the items' fields in order of first appearance; the columns, for CSV and Parquet."""
+    columns: list[str] | None = None
+    """Those that are read from Parquet. None: all."""
 
 
 class Plan(Model):
@@ -60,6 +89,11 @@ class Plan(Model):
     """Of all first requests, by characters / 4."""
 
 
+_MAY_CHANGE_IN_INPUT = ("items", "store", "credentialsSecret")
+"""Items are compared by their digest; the way to a store is no part of the question."""
+_FORM = ("format", "compression", "layout", "includeInput", "fields")
+
+
 def asked_of(batch: LLMBatch) -> dict[str, Any]:
     """What must stay the same for a run to be continued: the question, the items and the form of the answers."""
     spec = batch.spec.dump()
@@ -69,12 +103,19 @@ def asked_of(batch: LLMBatch) -> dict[str, Any]:
         "namespace": batch.metadata.namespace,
         "spec": {
             "model": spec.get("model"),
-            "input": {k: v for k, v in spec["input"].items() if k != "items"},
+            "input": {k: _told(v) for k, v in spec["input"].items() if k not in _MAY_CHANGE_IN_INPUT},
             "request": spec.get("request"),
             "shardSize": spec.get("shardSize"),
-            "output": {"format": output.get("format"), "includeInput": output.get("includeInput")},
+            "output": {k: output.get(k) for k in _FORM},
         },
     }
+
+
+def _told(value: Any) -> Any:
+    """A web address with a digest for its query, which may be a signature; all else as it is."""
+    if not isinstance(value, str) or (place := without_query(value)) == value:
+        return value
+    return f"{place}?sha256={hashlib.sha256(value.encode()).hexdigest()}"
 
 
 def changed_fields(before: Any, after: Any, path: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from llmbatch_contract.job import Job
 from llmbatch_contract.model import Model
 from llmbatch_contract.progress import Sample, ShardProgress
 from llmbatch_contract.reports import PlanFacts, StopReason
+from llmbatch_contract.storage import ObjectStore
 from llmbatch_contract.trace import BatchTrace
 from llmbatch_contract.usage import Usage
 
@@ -23,10 +24,19 @@ CONFIG_NAME = "config.json.gz"
 CONFIG_FOLDER = "/etc/llmbatch"
 INPUT_FOLDER = "/var/run/llmbatch/input"
 """Where the ConfigMap of `input.configMap` is mounted."""
+VOLUMES_FOLDER = "/var/run/llmbatch/volumes"
+"""Where the volumes of `input.pvc` and `output.pvc` are mounted: in folders named after the Use."""
+CREDENTIALS_FOLDER = "/var/run/llmbatch/credentials"
+"""Where the Secrets of `credentialsSecret` are mounted: in folders named after the Use, a file for each key."""
+CA_FOLDER = "/var/run/llmbatch/ca"
+"""Where the ConfigMaps of `store.caConfigMap` are mounted: in folders named after the Use, the one file `ca.crt`."""
+CA_NAME = "ca.crt"
 TOKEN_FOLDER = "/var/run/secrets/llmbatch"
 TOKEN_NAME = "token"
 AUDIENCE = "llmbatch-coordinator"
 """Of the projected service account token that a pod shows to the coordinator."""
+SIGNING_KEY_VARIABLE = "_LLMBATCH_SIGNING_KEY"
+"""Environment variable with the key that delivered results are signed with, for stages that write outputs."""
 POD_NAME_VARIABLE = "_LLMBATCH_POD_NAME"
 """Environment variable with the pod's name (its host name is another one). No Secret's key has such a name."""
 POD_UID_VARIABLE = "_LLMBATCH_POD_UID"
@@ -40,6 +50,8 @@ WORK_URI = "coordinator:/work"
 """The working objects of the pod's batch in the built-in store."""
 OUTPUT_URI = "coordinator:/output"
 """The outputs of the pod's batch in the built-in store."""
+PVC = "pvc:/"
+"""Before the name of a claim and a path in it."""
 
 
 class Stage(StrEnum):
@@ -53,6 +65,26 @@ class Stage(StrEnum):
     FINALIZE = "finalize"
     RUN = "run"
     """All of it in one pod, for small batches."""
+    CLEAN = "clean"
+    """Remove the working objects of a batch that was deleted, where they are not in the built-in store."""
+
+
+class Use(StrEnum):
+    """What a pod needs a store or a volume for; names of folders."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    """Working objects included."""
+    DEAD_LETTERS = "dead-letters"
+    """The errors of another batch."""
+
+
+class DeadLettersPlace(Model):
+    """Where the errors of the other batch are that `deadLettersOf` names."""
+
+    uri: str
+    """Of its errors.jsonl, packed or not: `s3://…`, or `pvc:/<claim>/<path>`."""
+    store: ObjectStore | None = None
 
 
 class PodConfig(Model):
@@ -67,6 +99,8 @@ class PodConfig(Model):
     coordinator_url: str
     coordinator_ca: str
     """Certificate of the authority that signs the coordinator's, PEM."""
+    dead_letters: DeadLettersPlace | None = None
+    """None: the coordinator has them."""
     telemetry_ca: str | None = None
     """Certificate of the authority that signs the collector's, PEM, where it is not one that everybody knows."""
 
@@ -113,6 +147,14 @@ class FinalCounts(Model):
     errors: list[ErrorCount]
     output_bytes: int
     results_name: str
+    """In the output's folder, as in `results.jsonl`, `results.csv.gz`, or `results/` for several objects."""
+    errors_name: str = "errors.jsonl"
+    delivered: int | None = None
+    """Results that `deliver.url` took; None: the batch has no `deliver`."""
+    undelivered: int = 0
+    """Results that it did not take; they are in `undelivered.jsonl`."""
+    delivery_error: str | None = None
+    """Why it did not take the first of them."""
 
 
 class PodError(Model):

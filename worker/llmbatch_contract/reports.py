@@ -5,6 +5,7 @@ message costs freshness and nothing else.
 """
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -121,6 +122,16 @@ class Outage(Model):
     """How long it waits before each."""
 
 
+class StoreTrouble(Model):
+    """The store of input or output does not do what a worker needs; it waits and tries again."""
+
+    kind: Literal["denied", "away", "full", "taken"]
+    message: str
+    """A sentence: which object, what the store said, which permission or Secret to look at."""
+    for_s: float
+    """Since the first failure."""
+
+
 class StopReason(Model):
     """Why a batch stops before its end."""
 
@@ -137,6 +148,13 @@ class PlanFacts(Model):
     misfits: int = 0
     """Items that will be dead letters because a template does not fit them."""
     first_misfit: str | None = None
+    format: str = ""
+    """Of the input, as it was found: `csv`, `parquet`."""
+    packing: str = ""
+    objects: int = 0
+    """Files or objects of the input; 0 for inline items."""
+    bytes: int = 0
+    """Of all of them."""
 
 
 class Report(Model):
@@ -164,10 +182,13 @@ class Report(Model):
     """The next request is larger than what is left of the allowance."""
     push_backs: list[PushBack] = Field(default_factory=list)
     trouble: Trouble | None = None
+    store_trouble: StoreTrouble | None = None
     backoff_seconds: float = 0
     """How long the endpoint asked everybody to wait, as seen by this worker."""
     stop: StopReason | None = None
     """The worker has seen a failure on which the batch stops."""
+    asks: bool = True
+    """False: a pod that plans or finalizes, and tells only what its stores wait for."""
     leaving: bool = False
     """The last report: the worker sends no more requests."""
 

@@ -6,7 +6,6 @@ in the model's `json_schema_extra`. The larger parts have files of their own; ot
 """
 
 import re
-from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -15,10 +14,12 @@ from llmbatch_contract.categories import STOPS_BY_DEFAULT, Category
 from llmbatch_contract.cel import immutable, rule, rules
 from llmbatch_contract.endpoint import Endpoint, Limits, SecretKey
 from llmbatch_contract.holding import Alerts, Approval, Budget, Canary, Occasion, Webhook, Window
-from llmbatch_contract.input import ConfigMapKey, DeadLettersOf, Input, InputFormat
+from llmbatch_contract.input import DeadLettersOf, Input, InputFormat, ItemSample, Packing
 from llmbatch_contract.model import SpecModel
+from llmbatch_contract.output import Deliver, Layout, Output, OutputFormat
 from llmbatch_contract.pod_template import EnvVar, Resources, Worker
 from llmbatch_contract.request import Api, Message, Request
+from llmbatch_contract.storage import ConfigMapKey, CredentialsSecret, ObjectStore, VolumeClaim
 
 __all__ = [
     "API_VERSION",
@@ -29,25 +30,32 @@ __all__ = [
     "Budget",
     "Canary",
     "ConfigMapKey",
+    "CredentialsSecret",
     "DeadLettersOf",
+    "Deliver",
     "Endpoint",
     "EnvVar",
     "FailurePolicy",
     "Input",
     "InputFormat",
+    "ItemSample",
     "LLMBatch",
     "LLMBatchSpec",
+    "Layout",
     "Limits",
     "Message",
     "Metadata",
+    "ObjectStore",
     "Occasion",
     "Output",
     "OutputFormat",
+    "Packing",
     "Request",
     "Resources",
     "Retry",
     "SecretKey",
     "Telemetry",
+    "VolumeClaim",
     "Webhook",
     "Window",
     "Worker",
@@ -60,20 +68,10 @@ _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z
 
 _NO_NAME = "must be at most 63 lower-case letters, digits and '-', as in my-batch"
 _NO_CONCURRENCY = "must be 'auto' or a whole number from 1 to 4096"
-_INPUT_ONLY_IN_JSONL = "includeInput: goes with format jsonl only (csv has the input's columns anyway)"
-_BUILT_IN_STORE = "uri: leave it out: results go to the built-in store"
 _REQUEST_TOO_MANY = "request: an input of format openai holds whole requests; remove it"
 _NO_REQUEST = "request: is required, unless input.format is openai"
 _NO_MODEL = "model: is required, as in gpt-4.1-mini"
 _NO_PRICES = "budget.maxCost: needs prices: give endpoint.pricing, or an LLMEndpoint with pricing"
-
-
-class OutputFormat(StrEnum):
-    """How results are written."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    OPENAI = "openai"
 
 
 def _dns_name(value: str) -> str:
@@ -122,38 +120,6 @@ class FailurePolicy(SpecModel):
         default_factory=lambda: list(STOPS_BY_DEFAULT),
         description="Categories of which a single failure stops the batch.",
     )
-
-
-class Output(SpecModel):
-    """Where and how results are written."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(_INPUT_ONLY_IN_JSONL, "!self.includeInput || self.format == 'jsonl'"),
-            rule(_BUILT_IN_STORE, "!has(self.uri)"),
-        )
-    )
-
-    uri: str | None = Field(
-        default=None,
-        min_length=1,
-        description=(
-            "A folder for results, errors.jsonl and summary.json. In a local run only, for now. "
-            "Unset: `NAME-output` beside the manifest, on a cluster the built-in store."
-        ),
-    )
-    format: OutputFormat = Field(
-        strict=False,
-        default=OutputFormat.JSONL,
-        description="`csv`: the input's columns, `ai_output`, each property of the schema. `openai`: as its Batch API.",
-    )
-    include_input: bool = Field(default=False, description="Write each item into its result, as `input` (jsonl only).")
-
-    @model_validator(mode="after")
-    def _input_only_in_jsonl(self) -> Self:
-        if self.include_input and self.format is not OutputFormat.JSONL:
-            raise ValueError(_INPUT_ONLY_IN_JSONL)
-        return self
 
 
 class Telemetry(SpecModel):
@@ -262,6 +228,9 @@ class LLMBatchSpec(SpecModel):
         description="End the batch early, on a cluster: what is answered becomes results, the rest `cancelled`.",
     )
     output: Output = Field(default_factory=Output, description="Where and how results are written.")
+    deliver: Deliver | None = Field(
+        default=None, description="A webhook that gets the results themselves, in signed requests, when it is done."
+    )
     telemetry: Telemetry = Field(
         default_factory=Telemetry, description="What the trace of the batch tells of its items."
     )

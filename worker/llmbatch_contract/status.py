@@ -78,6 +78,8 @@ class ConditionType(StrEnum):
     """The batch has failed; what was answered is in results and errors."""
     CANCELLED = "Cancelled"
     """The batch was cancelled; what was answered is in results and errors."""
+    DELIVERED = "Delivered"
+    """All results were posted to `deliver.url`; False: some are in `undelivered.jsonl`."""
 
 
 class Reason(StrEnum):
@@ -94,7 +96,11 @@ class Reason(StrEnum):
     INPUT_INVALID = "InputInvalid"
     """The input holds a mistake; the message names the line or the field."""
     INPUT_MISSING = "InputMissing"
-    """The ConfigMap, or the batch with the dead letters, is not there."""
+    """What holds the items is not there: an object, a file, a ConfigMap, the batch with the dead letters."""
+    OUTPUT_MISSING = "OutputMissing"
+    """The bucket or container of `output.uri` is not there."""
+    OUTPUT_TAKEN = "OutputTaken"
+    """Another batch has written to the same place, or writes there; nothing was asked."""
     RUNNING = "Running"
     """Pods are asking."""
     SUSPENDED = "Suspended"
@@ -139,6 +145,10 @@ class Reason(StrEnum):
     """What an alarm was about is over."""
     NOTIFY_FAILED = "NotifyFailed"
     """A webhook could not be delivered; the batch goes on. An Event only."""
+    DELIVERED = "Delivered"
+    """`deliver.url` took all results."""
+    NOT_DELIVERED = "NotDelivered"
+    """`deliver.url` did not take all results; the message says why. The others are in `undelivered.jsonl`."""
     SECRET_MISSING = "SecretMissing"
     """The Secret of the API key, or its key, is not there."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -150,9 +160,11 @@ class Reason(StrEnum):
     REFUSED = "Refused"
     """The API server refuses a Job or another object of the batch: a quota, a policy, a field that no pod may have."""
     STORE_FULL = "StoreFull"
-    """The built-in store has no space left; pods wait until it has."""
+    """The store has no space left; pods wait until it has."""
     STORE_AWAY = "StoreAway"
     """The store cannot be reached; pods wait until it can."""
+    STORE_DENIED = "StoreDenied"
+    """The store refuses the credentials, or they lack a permission; the message says which."""
     STOPPED_BY_FAILURE = "StoppedByFailure"
     """A failure on which the batch stops: `failurePolicy.stopOn`."""
     FAILURE_POLICY_EXCEEDED = "FailurePolicyExceeded"
@@ -261,6 +273,15 @@ class ErrorTally(StatusPart):
     sample_message: str | None = Field(default=None, description="What the endpoint or LLMBatch said about it.")
 
 
+class InputFacts(StatusPart):
+    """The input as it was found."""
+
+    format: str = Field(description="How the items are written: `jsonl`, `csv`, `parquet`, `openai`.")
+    packing: str = Field(default="none", description="How the objects are packed: `none`, `gzip`, `zstd`.")
+    objects: Count = Field(default=0, description="Files or objects; 0 for inline items and dead letters.")
+    bytes: Count = Field(default=0, description="Bytes of all of them, as they are stored.")
+
+
 class OutputPlaces(StatusPart):
     """Where the outputs are, once they are written."""
 
@@ -306,6 +327,7 @@ class LLMBatchStatus(StatusPart):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     items: ItemCounts | None = Field(default=None, description="How many items there are, and where they are.")
+    input: InputFacts | None = Field(default=None, description="The input as it was found.")
     shards: ShardCounts | None = Field(default=None, description="How many shards there are, and where they are.")
     progress: str | None = Field(default=None, description="Share of items that are done, as in `42%`.")
     items_per_minute: float | None = Field(default=None, ge=0, description="Items that are being done in a minute.")

@@ -8,6 +8,7 @@ GET|HEAD|PUT /v1/objects/{area}/{name}       objects of the pod's own batch; are
 GET /v1/objects/{area}?prefix=…              their names, a JSON list
 GET|HEAD /v1/dead-letters/{batch}            errors.jsonl of another finished batch in the pod's namespace
 GET /v1/results/{namespace}/{batch}/{name}   outputs, for `?expires=…&signature=…`
+GET …/{batch}/partial/results                records of finished shards before that, also `…/errors`; see partial.py
 """
 
 import hashlib
@@ -17,6 +18,8 @@ REPORT = "/v1/report"
 OBJECTS = "/v1/objects"
 DEAD_LETTERS = "/v1/dead-letters"
 RESULTS = "/v1/results"
+PARTIAL = "partial/"
+"""Before `results` or `errors`, in place of an output's name: what finished shards have of them."""
 
 ONLY_CREATE = {"if-none-match": "*"}
 """Header of a PUT that must not overwrite: 412 if the object is there."""

@@ -7,7 +7,7 @@ To be used from the event loop's thread, `collect` from any.
 
 import logging
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -56,11 +56,28 @@ class Histogram:
 
     def record(self, key: Attributes, value: float) -> None:
         """Count a value."""
+        series = self._of(key)
+        series.counts[bisect_left(self._bounds, value)] += 1
+        series.sum += value
+
+    def record_all(self, key: Attributes, values: Iterable[float]) -> None:
+        """Count many values. For each it takes a fraction of what `record` takes."""
+        ordered, below = sorted(values), 0
+        if not ordered:
+            return
+        series = self._of(key)
+        for bucket, bound in enumerate(self._bounds):
+            up_to = bisect_right(ordered, bound)
+            series.counts[bucket] += up_to - below
+            below = up_to
+        series.counts[-1] += len(ordered) - below
+        series.sum += sum(ordered)
+
+    def _of(self, key: Attributes) -> Distribution:
         series = self._series.get(key)
         if series is None:
             series = self._series[key] = Distribution([0] * (len(self._bounds) + 1))
-        series.counts[bisect_left(self._bounds, value)] += 1
-        series.sum += value
+        return series
 
     def points(self, start: float, attributes: Callable[[Attributes], Attributes] = lambda key: key) -> Iterator[Point]:
         """What there is now, in any thread. `attributes` gives those of a key that is shorter."""

@@ -5,6 +5,7 @@ first process would not even notice a SIGTERM that comes during its start.
 """
 
 import argparse
+import resource
 import sys
 
 from llmbatch_worker.pods.halting import Halt, Halted
@@ -16,11 +17,17 @@ def main() -> None:
     """Do what the first argument says."""
     halt = Halt()
     halt.listen()
+    _leave_no_core_file()
     try:
         code = _run(_parser().parse_args(), halt)
     except Halted:
         code = _INTERRUPTED
     sys.exit(code)
+
+
+def _leave_no_core_file() -> None:
+    """It would hold keys and prompts."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         ("shard", "work on shard number JOB_COMPLETION_INDEX"),
         ("finalize", "write the outputs"),
         ("run", "all of it, for a small batch"),
+        ("clean", "remove the working objects of a batch that was deleted"),
     ):
         command = commands.add_parser(stage, help=f"in a pod: {what}")
         command.add_argument(
@@ -45,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, halt: Halt) -> int:
+    from llmbatch_worker.large_blocks import give_back_large_blocks
+
+    give_back_large_blocks()
     _import_no_command_line_of_httpx()
     if arguments.command == "pipe":
         from llmbatch_worker.piped import work_for_parent

@@ -122,6 +122,7 @@ class Client:
         # Given as a stream, the body brings no headers: aiohttp adds host and content-length anyway.
         stream = httpx.ByteStream(body)
         request = httpx.Request("POST", self._requests[api], headers=headers, stream=stream, extensions=_EXTENSIONS)
+        request.headers.encoding = "utf-8"  # else it is found out for each request
         request.read()
         return request
 

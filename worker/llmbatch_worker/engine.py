@@ -9,11 +9,12 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from llmbatch_contract import __version__
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
-from llmbatch_contract.reports import StopReason
+from llmbatch_contract.reports import StopReason, StoreTrouble
 from llmbatch_contract.spec import OutputFormat
 from llmbatch_telemetry.telemetry import Telemetry, no_telemetry
 from llmbatch_worker.asking import Asker
@@ -34,6 +35,19 @@ from llmbatch_worker.stores.local import LOCAL
 from llmbatch_worker.stores.measured import measured
 from llmbatch_worker.stores.protocol import Stores
 from llmbatch_worker.work import RecordForm, utc
+
+_STORE_GIVES_UP_S = 15.0
+"""Once the worker is told to end, how long a store that is away is waited for; Kubernetes kills after 30 s."""
+
+
+class StoreTroubles(Protocol):
+    """What stores wait for."""
+
+    def now(self) -> StoreTrouble | None:
+        """What a store waits for at the moment, if anything."""
+
+    def end_in(self, seconds: float) -> None:
+        """Wait no longer than so many seconds; from any thread."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +83,13 @@ class Engine:
         process: str = "",
         first: Mapping[int, int] | None = None,
         waits_for_endpoint: bool = False,
+        troubles: StoreTroubles | None = None,
     ) -> None:
         """`process` is what makes the spans of this process its own, by default something random.
 
         Of shards in `first`, only so many items are asked, and they are left unfinished.
         `waits_for_endpoint`: an endpoint that was never reached may still come; else that stops the batch.
+        `troubles` are those of the stores, where these wait for better times.
         """
         telemetry = telemetry or no_telemetry()
         spec = job.batch.spec
@@ -83,7 +99,8 @@ class Engine:
         asker = Asker(spec, plan.input.format)
         self._observer = observer = Observer(job, plan, asker, telemetry, process or f"{worker}-{uuid.uuid4()}")
         link = observer.timed(link)
-        on_part: Heard = {PartWritten: lambda _: self._come_to_rest()}
+        self._troubles = troubles
+        on_part: Heard = {PartWritten: lambda _: self._part_written()}
         emit = EventStream(keeper.heard, *observer.listeners, *listeners, on_part)
         wake = asyncio.Event()
         endpoint, concurrency = spec.endpoint, None if spec.concurrency == "auto" else spec.concurrency
@@ -94,20 +111,22 @@ class Engine:
         self._feed = Feed(
             plan, items, store,
             worker=worker, now=lambda: utc(time.time()), next_shard=link.next_shard, emit=emit, wake=wake.set,
-            first=first,
+            on_handed_out=lambda: self._recorder.look_soon(), first=first,
         )  # fmt: skip
         self._client = Client(spec.endpoint, spec.request_timeout_seconds, __version__)
-        self._recorder = Recorder(self._feed.logs, keeper, emit, observer.before_part)
+        self._recorder = Recorder(self._feed.logs, keeper, emit, observer.before_part, store.cadence)
         form = RecordForm(spec.output.include_input, spec.output.format is OutputFormat.OPENAI, plan.trace.trace_id)
         judge = Judge(spec, form, asker.schema, gate, self._recorder, keeper, emit, waits_for_endpoint)
         self._pool = Pool(
             plan.uid, plan.trace.trace_id, asker, self._client, gate, self._feed, judge, wake,
             on_stop=lambda reason: self._conversation.report_stop(reason), on_landed=self._come_to_rest,
+            is_held=lambda: self._recorder.is_full, store_is_away=lambda: self._store_trouble() is not None,
             new_span_id=observer.new_span_id,
         )  # fmt: skip
         self._conversation = Conversation(
             link, worker, gate, keeper, self._pool.waiting, self._pool.demand,
             on_stop=self._stop_as_told, on_pause=self._come_to_rest, waits_for_endpoint=waits_for_endpoint,
+            store_trouble=self._store_trouble,
         )  # fmt: skip
         self._gauges = Gauges(telemetry.meters, gate, self._feed, self._pool, keeper)
         self._work: asyncio.Task[None] | None = None
@@ -130,10 +149,14 @@ class Engine:
             try:
                 await self._until_done(recording, talking)
             finally:
-                await _cancel(self._work, talking)
+                await _cancel(self._work)
                 self._recorder.close()
-                await recording
-                await self._leave()
+                try:  # a store that is away may take long, and is told of meanwhile
+                    await recording
+                    await self._leave_shards()
+                finally:
+                    await _cancel(talking)
+                    await self._conversation.talk(leaving=True)
         return Ended(self._pool.stop, self._told_to_stop, self._interrupted)
 
     def interrupt(self, drain_s: float = 0.0) -> None:
@@ -142,6 +165,8 @@ class Engine:
         To be called in the event loop, at any time, also again.
         """
         self._interrupted = True
+        if self._troubles is not None:
+            self._troubles.end_in(_STORE_GIVES_UP_S)
         self._pool.stop_sending(drain_s)
         if drain_s <= 0:
             self._aborted = True
@@ -158,6 +183,13 @@ class Engine:
     def _stop_as_told(self) -> None:
         self._told_to_stop = True
         self._pool.stop_sending()
+
+    def _store_trouble(self) -> StoreTrouble | None:
+        return None if self._troubles is None else self._troubles.now()
+
+    def _part_written(self) -> None:
+        self._pool.wake.set()
+        self._come_to_rest()
 
     def _come_to_rest(self) -> None:
         """While paused: as soon as nothing is in flight, write everything down and then say so."""
@@ -177,11 +209,10 @@ class Engine:
         if not self._work.cancelled():
             self._work.result()
 
-    async def _leave(self) -> None:
-        """Leave the shards so that the next attempt knows what was sent, and say goodbye."""
+    async def _leave_shards(self) -> None:
+        """So that the next attempt knows what was sent."""
         for number, log in self._feed.logs.items():
             await asyncio.to_thread(log.stop, self._feed.unsent_from(number))
-        await self._conversation.talk(leaving=True)
 
 
 def _collect_garbage_less_often() -> None:

@@ -4,6 +4,7 @@ Progress, the live display, reports and telemetry are derived from it; nothing i
 Listeners are called at once and in order, and must be quick.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -12,6 +13,8 @@ from llmbatch_contract.progress import ShardProgress, Totals
 from llmbatch_contract.records import Record
 from llmbatch_worker.classify import Failure, Success
 from llmbatch_worker.work import Work
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,11 @@ class ShardOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptEnded:
-    """The request that is `work.attempt` has ended: with an answer, or it failed."""
+class AttemptFailed:
+    """The request that is `work.attempt` has failed. One that has succeeded is told of with its item."""
 
     work: Work
-    verdict: Success | Failure
+    failure: Failure
     again_after_s: float | None = None
     """The item is asked about again so long after."""
     stops: bool = False
@@ -40,6 +43,8 @@ class ItemDone:
     shard: int
     record: Record
     work: Work
+    success: Success | None = None
+    """What the last attempt brought; None: the item has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +65,48 @@ class ShardDone:
     attempt: int
 
 
-Event = ShardOpened | AttemptEnded | ItemDone | PartWritten | ShardDone
+Event = ShardOpened | AttemptFailed | ItemDone | PartWritten | ShardDone
 Emit = Callable[[Event], None]
 Heard = Mapping[type, Callable[[Any], None]]
 """What to call for each kind of event that is wanted. Of some there are thousands a second."""
 
 
+@dataclass(eq=False, slots=True)
+class Unfailing:
+    """A listener whose faults cost what it would have told, not the batch. The first is logged."""
+
+    heard: Heard
+    fault: str
+    """What to log."""
+    is_faulty: bool = False
+
+    def note(self) -> None:
+        """It has failed; to be called while its error is handled."""
+        if not self.is_faulty:
+            _log.exception(self.fault)
+        self.is_faulty = True
+
+
 class EventStream:
     """Hands each event to every listener: those that hear all kinds, and those that hear some."""
 
-    def __init__(self, *listeners: Emit | Heard) -> None:
-        heard = [each if isinstance(each, Mapping) else dict.fromkeys(get_args(Event), each) for each in listeners]
+    def __init__(self, *listeners: Emit | Heard | Unfailing) -> None:
+        heard = [_heard(each) for each in listeners]
         self._listeners = {kind: tuple(each[kind] for each in heard if kind in each) for kind in get_args(Event)}
+        unfailing = [each for each in listeners if isinstance(each, Unfailing)]
+        self._unfailing = {hear: each for each in unfailing for hear in each.heard.values()}
 
     def __call__(self, event: Event) -> None:
         for listen in self._listeners[type(event)]:
-            listen(event)
+            try:
+                listen(event)
+            except Exception:
+                if listen not in self._unfailing:
+                    raise
+                self._unfailing[listen].note()
+
+
+def _heard(listener: Emit | Heard | Unfailing) -> Heard:
+    if isinstance(listener, Unfailing):
+        return listener.heard
+    return listener if isinstance(listener, Mapping) else dict.fromkeys(get_args(Event), listener)

@@ -13,7 +13,7 @@ from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_worker.asking import Question
 from llmbatch_worker.classify import Failure, Success, classify
 from llmbatch_worker.client import NoResponse, Response
-from llmbatch_worker.events import AttemptEnded, Emit
+from llmbatch_worker.events import AttemptFailed, Emit
 from llmbatch_worker.limits.gate import Gate, Pass
 from llmbatch_worker.limits.headers import exhausted_s, retry_after_s
 from llmbatch_worker.progress_keeper import ProgressKeeper
@@ -98,8 +98,7 @@ class Judge:
             form=self.form,
             request_id=request_id,
         )
-        self.emit(AttemptEnded(work, verdict))
-        self.recorder.add(work, record)
+        self.recorder.add(work, record, verdict)
         return None
 
     def bury(self, work: Work, failure: Failure, response: Response | None = None) -> None:
@@ -144,14 +143,14 @@ class Judge:
         match step:
             case Again(after_s):
                 after_s = 0.0 if in_outage else after_s  # it waits at the gate
-                self.emit(AttemptEnded(work, failure, again_after_s=after_s))
+                self.emit(AttemptFailed(work, failure, again_after_s=after_s))
                 return RetryLater(after_s, failure.category)
             case GiveUp() if not is_hopeless:
-                self.emit(AttemptEnded(work, failure))
+                self.emit(AttemptFailed(work, failure))
                 self.bury(work, failure, response)
                 return None
             case GiveUp() | StopBatch():
-                self.emit(AttemptEnded(work, failure, stops=True))
+                self.emit(AttemptFailed(work, failure, stops=True))
                 return StopReason(category=failure.category, message=_why(work, failure))
 
     def _count(self, work: Work, passed: Pass, failure: Failure, *, is_blameless: bool, in_outage: bool) -> None:

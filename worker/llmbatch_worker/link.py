@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from llmbatch_contract.categories import Category
-from llmbatch_contract.reports import LEASE_S, Command, Demand, Reply, Report, StopReason, Trouble
+from llmbatch_contract.reports import LEASE_S, Command, Demand, Reply, Report, StopReason, StoreTrouble, Trouble
 from llmbatch_worker.limits.gate import Gate
 from llmbatch_worker.progress_keeper import ProgressKeeper
 from llmbatch_worker.waiting import wait_for_event
@@ -45,12 +45,16 @@ class Conversation:
         on_stop: Callable[[], None],
         on_pause: Callable[[], None] = lambda: None,
         waits_for_endpoint: bool = False,
+        store_trouble: Callable[[], StoreTrouble | None] = lambda: None,
     ) -> None:
-        """`waiting` and `demand` go into reports; `on_stop` and `on_pause` are called when the worker shall do so."""
+        """`waiting`, `demand` and `store_trouble` go into reports.
+
+        `on_stop` and `on_pause` are called when the worker shall do so.
+        """
         self._link, self._worker = link, worker
         self._gate, self._keeper = gate, keeper
         self._waiting, self._demand, self._on_stop, self._on_pause = waiting, demand, on_stop, on_pause
-        self._waits_for_endpoint = waits_for_endpoint
+        self._waits_for_endpoint, self._store_trouble = waits_for_endpoint, store_trouble
         self._is_paused = self._has_warned = False
         self._soon = asyncio.Event()
         self._stop: StopReason | None = None
@@ -105,6 +109,7 @@ class Conversation:
             waits_for_budget=gate.waits_for_budget,
             push_backs=gate.push_backs.to_tell(gate.now()),
             trouble=self._trouble(),
+            store_trouble=self._store_trouble(),
             backoff_seconds=gate.backoff_s,
             stop=self._stop,
             leaving=leaving,

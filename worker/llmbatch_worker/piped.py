@@ -13,16 +13,18 @@ from llmbatch_telemetry.starting import start_telemetry
 from llmbatch_worker.engine import Engine
 from llmbatch_worker.observing.resources import LOCAL_SERVICE, local_resource
 from llmbatch_worker.pipe import PipeLink, open_stdin, tell_error
-from llmbatch_worker.stores.local import LOCAL
+from llmbatch_worker.stores.opening import local_stores
 
 _CLOSE_S = 3.0
+_TOLD_BY_THE_PARENT = ("llmbatch_telemetry", "llmbatch_worker.stores")
+"""Loggers: it meets the same collector and hears what stores wait for, and says so where it spoils no display."""
 
 
 def work_for_parent(worker: str, process: str) -> Exit:
     """Read a job from stdin and work on it; errors go to the parent. `process` makes the ids of its spans its own."""
-    # The parent meets the same collector, and says what is wrong with it where that does not spoil the display.
-    logging.getLogger("llmbatch_telemetry").propagate = False
-    logging.getLogger("llmbatch_telemetry").addHandler(logging.NullHandler())
+    for name in _TOLD_BY_THE_PARENT:
+        logging.getLogger(name).propagate = False
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         return asyncio.run(_work(worker, process))
     except LLMBatchError as error:
@@ -33,10 +35,15 @@ def work_for_parent(worker: str, process: str) -> Exit:
 async def _work(worker: str, process: str) -> Exit:
     reader = await open_stdin()
     job = Job.load(await reader.readline())
-    plan = Plan.load(LOCAL.open(job.store_uri).read(PLAN))
+    stores = local_stores(job.batch)
+    stores.troubles.is_patient = True
+    plan = Plan.load(stores.open(job.store_uri).read(PLAN))
     telemetry = start_telemetry(LOCAL_SERVICE, local_resource(job.batch.metadata, plan.uid, process))
     link = PipeLink(reader, lambda: engine.interrupt())
-    engine = Engine(job, plan, link, worker=worker, telemetry=telemetry, process=process)
+    engine = Engine(
+        job, plan, link,
+        worker=worker, stores=stores, troubles=stores.troubles, telemetry=telemetry, process=process,
+    )  # fmt: skip
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, engine.interrupt)

@@ -1,7 +1,8 @@
 """Keeps requests in flight: takes items and due retries, and passes them through the gate.
 
 One dispatcher; every request is a task of its own, so a slow one holds back nobody. Retries go before new items as soon
-as they are due. What waits for a retry is bounded: an endpoint that is down does not draw in the whole input.
+as they are due. What waits for a retry is bounded: an endpoint that is down does not draw in the whole input. So is
+what is held in memory, whatever the size of items, and what waits to be written: at the bound nothing new is sent.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from llmbatch_worker.waiting import wait_for_event
 from llmbatch_worker.work import Attempt, Work
 
 _MOST_WAITING = 1000
+_MOST_HELD_BYTES = 16 << 20
+"""Of items in flight, or waiting for a retry. A request takes several times what its item does."""
 DRAIN_S = 5.0
 
 
@@ -46,12 +49,17 @@ class Pool:
     """Told of a failure on which the batch stops."""
     on_landed: Callable[[], None] = lambda: None
     """Called when a request has ended, with all that follows from it."""
+    is_held: Callable[[], bool] = lambda: False
+    """Nothing is to be sent at the moment; `wake` is set when that ends."""
+    store_is_away: Callable[[], bool] = lambda: False
+    """Nothing more can be read or written down; what is ready may be sent."""
     new_span_id: Callable[[], str] | None = None
     """For attempts, where there are spans; requests tell of them then."""
     stop: StopReason | None = None
     """The failure on which the batch stops."""
     _drain_s: float | None = None
     """Nothing new is sent, and what is in flight may end within so many seconds; None: not so."""
+    _held_bytes: int = 0
     _at_gate: int = 0
     """Items that wait at the gate: one or none."""
     _waiting: list[tuple[float, int, Work, Category]] = field(default_factory=list)
@@ -79,8 +87,11 @@ class Pool:
         self.gate.shut()
 
     def demand(self) -> Demand:
-        """What could be used; less when only the last items are left."""
-        return self.gate.demand(len(self._waiting) + self._at_gate if self.feed.is_exhausted else None)
+        """What could be used; less when only the last items are left, or no others can be had."""
+        if self.is_held() or self._drain_s is not None:
+            return self.gate.demand(0)
+        is_all = self.feed.is_exhausted or self.store_is_away()
+        return self.gate.demand(len(self._waiting) + self._at_gate + self.feed.read_ahead if is_all else None)
 
     @property
     def waiting_items(self) -> int:
@@ -103,11 +114,15 @@ class Pool:
         """The next item to send; None when there is none and none will come."""
         while self._drain_s is None and self._failed is None:
             self.wake.clear()
+            if self.is_held():
+                await self.wake.wait()
+                continue
             now = self.gate.now()
             is_due = bool(self._waiting) and self._waiting[0][0] <= now
             if is_due and not self.gate.probing.is_down:
                 return heapq.heappop(self._waiting)[2]
-            if len(self._waiting) < _MOST_WAITING and (work := self.feed.take()) is not None:
+            if self._has_room and (work := self.feed.take()) is not None:
+                self._held_bytes += work.size
                 return work  # an endpoint that is down is asked about new items first: others may break it
             if is_due:
                 return heapq.heappop(self._waiting)[2]
@@ -116,14 +131,18 @@ class Pool:
             await wait_for_event(self.wake, self._waiting[0][0] - now if self._waiting else float("inf"))
         return None
 
+    @property
+    def _has_room(self) -> bool:
+        return len(self._waiting) < _MOST_WAITING and self._held_bytes < _MOST_HELD_BYTES
+
     async def _dispatch(self, work: Work) -> None:
         try:
             question = self.asker.ask(work.item)
         except RenderError as error:
-            self.judge.bury(work, Failure(Category.TEMPLATE_ERROR, str(error)))
+            self._bury(work, Failure(Category.TEMPLATE_ERROR, str(error)))
             return
         if (too_large := self.gate.estimate.too_large(question)) is not None:
-            self.judge.bury(work, Failure(Category.INVALID_REQUEST, too_large))
+            self._bury(work, Failure(Category.INVALID_REQUEST, too_large))
             return
         passed = None
         self._at_gate = 1
@@ -139,6 +158,10 @@ class Pool:
         task = asyncio.create_task(self._attempt(work, question, passed))
         self._flying.add(task)
         task.add_done_callback(self._landed)
+
+    def _bury(self, work: Work, failure: Failure) -> None:
+        self._held_bytes -= work.size
+        self.judge.bury(work, failure)
 
     def _note_pace(self, now: float) -> None:
         """Read ahead about as much as is sent in a second."""
@@ -174,7 +197,7 @@ class Pool:
                 self.stop_sending()
                 self.on_stop(outcome)
             case None:
-                pass
+                self._held_bytes -= work.size
 
     def _begin(self, work: Work, passed: Pass) -> Attempt:
         work.attempts += 1

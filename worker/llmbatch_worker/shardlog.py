@@ -1,11 +1,14 @@
 """The checkpoint of one shard: claim, parts, done. Calls block; the engine makes them in threads.
 
 An attempt claims the shard, learns what earlier attempts wrote, and adds parts of its own. Every object is created
-once and never changed, and carries the attempt's number, so a stale process can neither overwrite nor mislead.
+once and never changed, and carries the attempt's number, so a stale process can neither overwrite nor mislead; that it
+looks for a newer claim now and then only keeps it from spending in vain.
 Before items are sent, a mark says how far: what has a mark but no record may have been sent, and is counted as resent.
 """
 
-from collections.abc import Iterable
+import io
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -21,6 +24,9 @@ from llmbatch_worker.work import count_record
 
 PartName = tuple[int, int]
 """(attempt, number)."""
+
+PART_BYTES = 4 << 20
+"""A part has so many at most, but for its last record."""
 
 
 class Claim(Model):
@@ -64,7 +70,7 @@ class _Found:
 
 @dataclass
 class Unwritten:
-    """Records that wait to be written, as lines."""
+    """Records that wait to be written as one part, as lines."""
 
     lines: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -84,10 +90,16 @@ class ShardLog:
         """Items handed out that have no record yet."""
         self.is_handed_out = False
         """Every item has been handed out."""
+        self.marked = 0
+        """So many of the first items may be sent, by this attempt's last mark."""
+        self.waiting_records = 0
+        """Those that wait to be written."""
+        self.buffered_bytes = 0
+        """Their size."""
         self._store = store
         self._parts = found.parts
         self._next_part = 0
-        self._buffer = Unwritten()
+        self._waiting: deque[Unwritten] = deque()
 
     @property
     def progress(self) -> ShardProgress:
@@ -95,37 +107,47 @@ class ShardLog:
         return shard_progress(self.shard, self.attempt, self.earlier, self.resent)
 
     @property
-    def buffered_bytes(self) -> int:
-        """Size of the records that wait to be written."""
-        return self._buffer.size
+    def waiting_parts(self) -> int:
+        """How many parts the records make that wait to be written."""
+        return len(self._waiting)
 
     @property
     def is_complete(self) -> bool:
         """Every item has a record and every record is written."""
-        return self.is_handed_out and self.outstanding == 0 and not self._buffer.lines
+        return self.is_handed_out and self.outstanding == 0 and not self._waiting
 
     def may_send(self, items: int) -> None:
         """Note that the shard's first `items` items may be sent from now on."""
-        self._store.create(layout.sent(self.shard.number, self.attempt, items), b"")
+        if items > self.marked:
+            self._store.create(layout.sent(self.shard.number, self.attempt, items), b"")
+            self.marked = items
 
-    def add(self, record: Record) -> None:
-        """Keep a record until the next part."""
+    def add(self, record: Record) -> int:
+        """Keep a record until its part is written; returns its size."""
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-        self._buffer.lines.append(line)
-        self._buffer.size += len(line)
-        count_record(self._buffer.tally, record)
+        if not self._waiting or self._waiting[-1].size >= PART_BYTES:
+            self._waiting.append(Unwritten())
+        part = self._waiting[-1]
+        part.lines.append(line)
+        part.size += len(line)
+        count_record(part.tally, record)
+        self.waiting_records += 1
+        self.buffered_bytes += len(line)
         self.outstanding -= 1
+        return len(line)
 
     def take(self) -> Unwritten | None:
-        """What waits to be written; it is the caller's now. Not to be called from another thread than `add`."""
-        if not self._buffer.lines:
+        """The next part to write; it is the caller's now. Not to be called from another thread than `add`."""
+        if not self._waiting:
             return None
-        taken, self._buffer = self._buffer, Unwritten()
+        taken = self._waiting.popleft()
+        self.waiting_records -= len(taken.lines)
+        self.buffered_bytes -= taken.size
         return taken
 
-    def write_part(self, taken: Unwritten) -> int:
-        """Write records as a part and return its number. Raises ClaimLostError."""
-        if self._store.exists(layout.claim(self.shard.number, self.attempt + 1)):
+    def write_part(self, taken: Unwritten, *, look: bool = True) -> int:
+        """Write records as a part and return its number; `look` for a newer claim before. Raises ClaimLostError."""
+        if look and self._store.exists(layout.claim(self.shard.number, self.attempt + 1)):
             raise self._lost()
         number, self._next_part = self._next_part, self._next_part + 1
         if not self._store.create(layout.part(self.shard.number, self.attempt, number), b"".join(taken.lines)):
@@ -167,6 +189,14 @@ def shard_progress(shard: Shard, attempt: int, totals: Totals, resent: int) -> S
 
 def open_shard(store: Store, shard: Shard, worker: str, now: str) -> ShardLog | Done:
     """Claim a shard, or learn that it is done. `now` is ISO 8601."""
+    first = Claim(worker=worker, claimed_at=now).dump_json()
+    if store.create(layout.claim(shard.number, 1), first):  # nobody was here before: there is nothing to look for
+        return ShardLog(store, shard, 1, _Found(bytearray(shard.items)), resent=0)
+    return _open_again(store, shard, worker, now)
+
+
+def _open_again(store: Store, shard: Shard, worker: str, now: str) -> ShardLog | Done:
+    """Claim a shard on which others have worked."""
     before = _listing(store, shard)
     if before.is_done:
         return read_done(store, shard.number)
@@ -177,11 +207,10 @@ def open_shard(store: Store, shard: Shard, worker: str, now: str) -> ShardLog | 
     claim = Claim(worker=worker, claimed_at=now, resent=resent).dump_json()
     while not store.create(layout.claim(shard.number, attempt), claim):
         attempt += 1
-    if attempt > 1:  # what the process before wrote between our look and our claim
-        after = _listing(store, shard)
-        if after.is_done:
-            return read_done(store, shard.number)
-        _read_parts(store, shard, [p for p in after.parts if p not in found.parts], found)
+    after = _listing(store, shard)  # what the process before wrote between our look and our claim
+    if after.is_done:
+        return read_done(store, shard.number)
+    _read_parts(store, shard, sorted(set(after.parts).difference(found.parts)), found)
     return ShardLog(store, shard, attempt, found, resent)
 
 
@@ -192,15 +221,20 @@ def read_done(store: Store, shard: int) -> Done:
 
 def read_part(store: Store, shard: Shard, name: PartName) -> list[Record]:
     """The records of a part. Raises InvariantError when it is not as it was written."""
+    return list(_records(store, shard, name))
+
+
+def _records(store: Store, shard: Shard, name: PartName) -> Iterator[Record]:
+    """The records of a part, one by one: of large shards there are many."""
     part = layout.part(shard.number, *name)
     try:
-        records: list[Record] = [orjson.loads(line) for line in store.read(part).splitlines()]
+        for line in io.BytesIO(store.read(part)):
+            record: Record = orjson.loads(line)
+            if not 0 <= record["index"] - shard.first_item < shard.items:
+                raise InvariantError(f"{store.where(part)} is damaged: item {record['index']} is not of this shard")
+            yield record
     except orjson.JSONDecodeError as error:
         raise InvariantError(f"{store.where(part)} is damaged: {error.msg}; remove it and run again") from error
-    for record in records:
-        if not 0 <= record["index"] - shard.first_item < shard.items:
-            raise InvariantError(f"{store.where(part)} is damaged: item {record['index']} is not of this shard")
-    return records
 
 
 def _listing(store: Store, shard: Shard) -> layout.ShardObjects:
@@ -209,7 +243,7 @@ def _listing(store: Store, shard: Shard) -> layout.ShardObjects:
 
 def _read_parts(store: Store, shard: Shard, names: Iterable[PartName], found: _Found) -> None:
     for name in names:
-        found.add(name, read_part(store, shard, name), shard.first_item)
+        found.add(name, _records(store, shard, name), shard.first_item)
 
 
 def resent_so_far(store: Store, shard: Shard, listing: layout.ShardObjects) -> int:

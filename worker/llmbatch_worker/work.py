@@ -44,6 +44,8 @@ class Work:
     """In the whole input, from 0."""
     item_id: str
     item: Item
+    size: int = 0
+    """Bytes of the item, about."""
     attempts: int = 0
     blameless: int = 0
     """Attempts that failed only because the endpoint had no room, or was not to be reached."""

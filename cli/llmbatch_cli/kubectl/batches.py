@@ -38,6 +38,11 @@ class Fields:
         """A count, 0 where there is none."""
         return max(0, int(self.number(name) or 0))
 
+    def flag(self, name: str) -> bool | None:
+        """Whether it is true; None where it is not set."""
+        value = self._value.get(name)
+        return value if isinstance(value, bool) else None
+
     def is_true(self, name: str) -> bool:
         """Whether it is set and true."""
         return self._value.get(name) is True

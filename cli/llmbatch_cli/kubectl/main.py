@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -15,15 +14,17 @@ import typer
 from llmbatch_cli.interrupts import raise_on_sigterm
 from llmbatch_cli.kubectl.batches import Batch, has_own_form, read_batch
 from llmbatch_cli.kubectl.changes import CANCEL, RESUME, SUSPEND, approve, change
-from llmbatch_cli.kubectl.download import deliver, of_categories
 from llmbatch_cli.kubectl.kubectl import BATCHES, Kubectl
 from llmbatch_cli.kubectl.options import Context, Kubeconfig, Namespace, on_cluster
-from llmbatch_cli.kubectl.results import Outputs
+from llmbatch_cli.kubectl.results import Reader
 from llmbatch_cli.kubectl.retrying import retry_batch
 from llmbatch_cli.kubectl.screen import now, show, tell, watch_view
 from llmbatch_cli.kubectl.status_view import page, table
 from llmbatch_cli.kubectl.traces import traces_of
 from llmbatch_cli.kubectl.watching import get_batch, until
+from llmbatch_cli.outputs.download import deliver, deliver_output, of_categories
+from llmbatch_cli.outputs.objects import Output
+from llmbatch_cli.outputs.packed import note_of, unpacked_blocks
 from llmbatch_cli.trace_links import VARIABLE, ListedTraceUrl, TraceUrl
 from llmbatch_contract import __version__
 from llmbatch_contract.categories import Category
@@ -41,7 +42,11 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the batch.")]
-File = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file, not to stdout.")]
+File = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file, not to stdout.")]
+FileOrFolder = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file, or into a folder: one there is, or DIR/."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has come about.")]
 Categories = Annotated[
@@ -53,6 +58,18 @@ OperatorNamespace = Annotated[
     typer.Option(
         "--operator-namespace", metavar="NAME", envvar="LLMBATCH_OPERATOR_NAMESPACE", help="Where the operator runs."
     ),
+]
+StoreEndpoint = Annotated[
+    str,
+    typer.Option(
+        "--store-endpoint",
+        metavar="URL",
+        envvar="LLMBATCH_STORE_ENDPOINT",
+        help="Outputs elsewhere: address of their store, where you reach it by another than pods do.",
+    ),
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="While it runs: of the shards that are finished, as JSON lines.")
 ]
 _OPERATOR_NAMESPACE = "llmbatch-system"
 _LOGS_AT_ONCE = 50
@@ -121,12 +138,18 @@ def watch(kubectl: Kubectl, name: Name, trace_url: TraceUrl = "") -> None:
 def results(
     kubectl: Kubectl,
     name: Name,
-    output: File = None,
+    partial: Partial = False,
+    output: FileOrFolder = None,
     force: Force = False,
     operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+    store_endpoint: StoreEndpoint = "",
 ) -> None:
-    """Read the results of a finished batch."""
-    deliver(_outputs(kubectl, name, operator_namespace).read("results"), output, force)
+    """Read the results of a batch."""
+    reader = _reader(kubectl, name, operator_namespace, store_endpoint)
+    if partial:
+        deliver(reader.partial("results", tell), output, force)
+    else:
+        _deliver_output(reader.output("results"), output, force)
 
 
 @app.command()
@@ -134,27 +157,32 @@ def results(
 def errors(
     kubectl: Kubectl,
     name: Name,
+    partial: Partial = False,
     category: Categories = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Instead: id, category and link to the trace, with tabs between.")
     ] = False,
     trace_url: ListedTraceUrl = "",
-    output: File = None,
+    output: FileOrFolder = None,
     force: Force = False,
     operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+    store_endpoint: StoreEndpoint = "",
 ) -> None:
-    """Read the dead letters of a finished batch.
+    """Read the dead letters of a batch.
 
     They are the items without a result, each with the reason.
     """
-    outputs = _outputs(kubectl, name, operator_namespace)
+    reader = _reader(kubectl, name, operator_namespace, store_endpoint)
     trace, template = trace or bool(trace_url), trace_url or os.environ.get(VARIABLE, "")
-    if (category or trace) and not has_own_form(outputs.batch):
+    if (category or trace) and not partial and not has_own_form(reader.batch):
         option, what = ("--category", "category") if category else ("--trace", "trace")
         raise InvalidError(f"{option}: errors in OpenAI's form do not name a {what} each")
-    blocks = outputs.read("errors")
-    chosen = of_categories(blocks, category) if category else blocks
-    deliver(traces_of(chosen, outputs.batch, template, tell) if trace else chosen, output, force)
+    if not (partial or category or trace):
+        _deliver_output(reader.output("errors"), output, force)
+        return
+    letters = reader.partial("errors", tell) if partial else unpacked_blocks(reader.output("errors"))
+    chosen = of_categories(letters, category) if category else letters
+    deliver(traces_of(chosen, reader.batch, template, tell) if trace else chosen, output, force)
 
 
 @app.command()
@@ -165,12 +193,13 @@ def summary(
     output: File = None,
     force: Force = False,
     operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+    store_endpoint: StoreEndpoint = "",
 ) -> None:
     """Read the record of a finished batch.
 
     It is JSON: what was asked, of which model, with which input, and what came of it.
     """
-    deliver(iter([_outputs(kubectl, name, operator_namespace).summary()]), output, force)
+    deliver(iter([_reader(kubectl, name, operator_namespace, store_endpoint).summary()]), output, force)
 
 
 @app.command()
@@ -181,6 +210,7 @@ def report(
     output: File = None,
     force: Force = False,
     operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+    store_endpoint: StoreEndpoint = "",
 ) -> None:
     """Make a page about a finished batch.
 
@@ -188,7 +218,7 @@ def report(
     """
     from llmbatch_cli.report.page import page_of
 
-    html = page_of(*_outputs(kubectl, name, operator_namespace).for_page())
+    html = page_of(*_reader(kubectl, name, operator_namespace, store_endpoint).for_page())
     deliver(iter([html.encode()]), output, force)
 
 
@@ -263,8 +293,14 @@ def version() -> None:
     print(f"kubectl-llmbatch {__version__}")
 
 
-def _outputs(kubectl: Kubectl, name: str, operator_namespace: str) -> Outputs:
-    return Outputs(kubectl, get_batch(kubectl, name), operator_namespace, time.time)
+def _reader(kubectl: Kubectl, name: str, operator_namespace: str, store_endpoint: str) -> Reader:
+    return Reader(kubectl, get_batch(kubectl, name), operator_namespace, store_endpoint, time.time)
+
+
+def _deliver_output(output: Output, place: str | None, force: bool) -> None:
+    if place in (None, "-") and (note := note_of(output)):
+        tell(note)
+    deliver_output(output, place, force)
 
 
 def main() -> None:

@@ -1,170 +1,114 @@
-"""The outputs of a finished batch, read from the built-in store through the API server.
+"""The outputs of a batch: which there are, and where. For the commands that read them."""
 
-The coordinator gives them to whoever shows a signature, made with the key in the batch's Secret: so Kubernetes' own
-rules for Secrets say who may read results. What comes is compared with the digests in summary.json.
-"""
-
-import base64
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from llmbatch_cli.kubectl.batches import Batch, Fields
+from llmbatch_cli.kubectl.built_in import BuiltInObjects
 from llmbatch_cli.kubectl.kubectl import Kubectl
-from llmbatch_cli.kubectl.places import is_elsewhere, name_in
+from llmbatch_cli.kubectl.places import Kind, Place
 from llmbatch_cli.kubectl.words import clean, clock, percent
-from llmbatch_contract.errors import BatchStateError, ClusterAwayError, DownloadError, ForbiddenError, NotThereError
-from llmbatch_contract.wire import RESULTS, RESULTS_KEY, results_secret, signature
+from llmbatch_cli.outputs.objects import Objects, Output, Outputs, Which
+from llmbatch_cli.outputs.partial import counts_in_words, records_of
+from llmbatch_contract.errors import BatchStateError
 
-OUTPUTS = Literal["results", "errors", "summary", "report"]
-_REPORT_NAME = "report.json"
-"""Beside summary.json; the status does not name it."""
-VALID_FOR_S = 300
-_SERVICE = "https:llmbatch-coordinator:https"
-_BLOCK = 65_536
+Asked = Literal["results", "errors", "summary", "report"]
 
 
 @dataclass(frozen=True)
-class Written:
-    """What summary.json says of an output; None where it says nothing."""
-
-    size: int | None = None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The outputs of one finished batch."""
+class Reader:
+    """Reads the outputs of one batch, wherever they are."""
 
     kubectl: Kubectl
     batch: Batch
     operator_namespace: str
+    store_endpoint: str
     clock: Callable[[], float]
     """Unix time."""
 
+    def output(self, which: Which) -> Output:
+        """Results or errors of a finished batch."""
+        return self._outputs(which).output(which, place_of(self.batch, which).name)
+
     def summary(self) -> bytes:
-        """summary.json, whole."""
-        return self._document("summary")
+        """summary.json."""
+        return self._outputs("summary").summary()
 
     def for_page(self) -> tuple[bytes, bytes]:
-        """summary.json and report.json, whole: what the page about a batch shows."""
-        results_path(self.batch, "report")  # so that an error speaks of what was asked for
-        return self.summary(), self._document("report")
+        """summary.json and report.json: what the page about a batch shows."""
+        outputs = self._outputs("report")
+        return outputs.summary(), outputs.report()
 
-    def _document(self, which: Literal["summary", "report"]) -> bytes:
-        data = b"".join(self._blocks(which))
-        try:
-            json.loads(data)
-        except ValueError as error:
-            raise DownloadError(f"{which}.json of {self.batch.name} came incomplete; try again") from error
-        return data
-
-    def read(self, which: Literal["results", "errors"]) -> Iterator[bytes]:
-        """An output in blocks. Raises DownloadError at the end, if it is not what was written."""
-        row = Fields(json.loads(self.summary())).part("output").part(which)
-        size = row.number("bytes")
-        written = Written(None if size is None else int(size), row.text("sha256") or None)
-        return checked(self._blocks(which), written, f"{which} of {self.batch.name}")
-
-    def _blocks(self, which: OUTPUTS) -> Iterator[bytes]:
-        path = results_path(self.batch, which)
-        url = signed_url(self._key(), path, int(self.clock()) + VALID_FOR_S, self.operator_namespace)
-        try:
-            with self.kubectl.stream("get", "--raw", url) as stdout:
-                while block := stdout.read(_BLOCK):
-                    yield block
-        except NotThereError as error:
-            raise NotThereError(self._not_there(str(error), which, path)) from error
-        except ForbiddenError as error:
-            raise ForbiddenError(_refused(str(error), self.operator_namespace)) from error
-        except ClusterAwayError as error:
-            raise ClusterAwayError(f"the operator in namespace {self.operator_namespace} is away: {error}") from error
-
-    def _not_there(self, said: str, which: OUTPUTS, path: str) -> str:
-        if "services " in said:
-            return f"no operator in namespace {self.operator_namespace}; --operator-namespace says where it is"
-        if which == "report":
-            return (
-                f"{self.batch.name} was finished by an operator that wrote no {_REPORT_NAME} yet; "
-                f"`kubectl llmbatch summary {self.batch.name}` has its numbers"
+    def partial(self, which: Which, tell: Callable[[str], None]) -> Iterator[bytes]:
+        """Records of the shards that are finished; at the end `tell` hears how many these are."""
+        if self.batch.is_finished and self.batch.status.part("output").text(which):
+            raise BatchStateError(
+                f"{self.batch.name} is {self.batch.phase}: its {which} are whole; leave out --partial"
             )
-        return f"the operator's store has no {path.removeprefix(RESULTS)}"
+        place = output_place(self.batch, which)
+        if place.kind is Kind.VOLUME:
+            raise BatchStateError(f"--partial: cannot read the PersistentVolumeClaim {place.claim}; only pods can")
+        blocks = self._objects(place, which).partial(which)
+        what = f"{which} of {self.batch.name}"
+        return records_of(blocks, what, lambda counts: tell(counts_in_words(counts, which)))
 
-    def _key(self) -> str:
-        secret, namespace = results_secret(self.batch.name, self.batch.uid), self.batch.namespace
-        words = ("get", "secret", secret, f"--namespace={namespace}", "-o", f"jsonpath={{.data.{RESULTS_KEY}}}")
-        try:
-            return base64.b64decode(self.kubectl.run(*words)).decode()
-        except ForbiddenError as error:
-            raise ForbiddenError(
-                f"you may not read Secret {secret} in namespace {namespace}, which holds the key to the results: "
-                "that needs the verb get on secrets there, as the role edit has it"
-            ) from error
-        except NotThereError as error:
-            raise NotThereError(
-                f"Secret {secret} in namespace {namespace}, which holds the key to the results, is gone"
-            ) from error
+    def _outputs(self, asked: Asked) -> Outputs:
+        return Outputs(self._objects(place_of(self.batch, asked), asked), self.batch.name)
 
+    def _objects(self, place: Place, asked: Asked) -> Objects:
+        match place.kind:
+            case Kind.VOLUME:
+                raise BatchStateError(_on_a_volume(self.batch, place, asked))
+            case Kind.STORE:
+                from llmbatch_cli.kubectl.elsewhere import objects_in_store
 
-def results_path(batch: Batch, which: OUTPUTS) -> str:
-    """The path of an output at the coordinator. Raises BatchStateError where there is none."""
-    place = _place(batch, which)
-    if not place:
-        raise BatchStateError(_no_output(batch, which))
-    if is_elsewhere(place):
-        is_, them = ("are", "them") if which in ("results", "errors") else ("is", "it")
-        raise BatchStateError(f"{which} of {batch.name} {is_} not in the built-in store; read {them} at {place}")
-    return f"{RESULTS}/{batch.namespace}/{batch.name}/{name_in(place)}"
+                return objects_in_store(self.kubectl, self.batch, place.folder, self.store_endpoint)
+            case Kind.BUILT_IN:
+                return BuiltInObjects(self.kubectl, self.batch, self.operator_namespace, self.clock)
 
 
-def _place(batch: Batch, which: OUTPUTS) -> str:
+def place_of(batch: Batch, asked: Asked) -> Place:
+    """Where an output of a finished batch is. Raises BatchStateError if it has none, or not yet."""
     output = batch.status.part("output")
-    if which != "report":
-        return output.text(which)
-    folder, slash, _summary = output.text("summary").rpartition("/")
-    return f"{folder}{slash}{_REPORT_NAME}" if slash else ""
+    # The status does not name the report: it is beside the summary.
+    text = output.text("summary" if asked == "report" else asked)
+    if not text:
+        raise BatchStateError(_no_output(batch, asked))
+    place = Place.of(text)
+    return Place(place.kind, place.folder, "report.json") if asked == "report" else place
 
 
-def signed_url(key: str, path: str, expires: int, operator_namespace: str) -> str:
-    """The path at the API server that leads to the coordinator, with permission to read."""
-    proxy = f"/api/v1/namespaces/{operator_namespace}/services/{_SERVICE}/proxy"
-    return f"{proxy}{path}?expires={expires}&signature={signature(key, path, expires)}"
+def output_place(batch: Batch, which: Which) -> Place:
+    """Where an output of a batch will be."""
+    output = Fields(batch.spec).part("output")
+    volume = output.part("pvc")
+    if not volume.is_empty:
+        return Place(Kind.VOLUME, f"{volume.text('claimName')}/{volume.text('path').rstrip('/')}", which)
+    uri = output.text("uri").rstrip("/")
+    return Place(Kind.STORE, uri, which) if uri else Place(Kind.BUILT_IN, "", which)
 
 
-def checked(blocks: Iterator[bytes], written: Written, what: str) -> Iterator[bytes]:
-    """The same blocks; at the end they must be what was written."""
-    digest, size = hashlib.sha256(), 0
-    for block in blocks:
-        digest.update(block)
-        size += len(block)
-        yield block
-    if written.size not in (None, size):
-        raise DownloadError(f"{what}: {size:,} of {written.size:,} bytes came; try again")
-    if written.sha256 not in (None, digest.hexdigest()):
-        raise DownloadError(f"{what}: what came is not what was written (its SHA-256 differs); try again")
-
-
-def _no_output(batch: Batch, which: OUTPUTS) -> str:
+def _no_output(batch: Batch, asked: Asked) -> str:
     if not batch.is_finished:
         share = f" ({percent(batch.share)})" if batch.items.total else ""
-        there = "there is a report" if which == "report" else "there are results"
+        there = "there is a report" if asked == "report" else "there are results"
         expected = batch.status.time("estimatedCompletionTime")
         when = f", which is expected for {clock(expected)}" if expected is not None else ""
+        now = "; --partial reads those of its finished shards" if asked in ("results", "errors") else ""
         return (
             f"{batch.name} is {batch.phase}{share}: {there} when it is finished{when}; "
-            f"`kubectl llmbatch watch {batch.name}` waits for that"
+            f"`kubectl llmbatch watch {batch.name}` waits for that{now}"
         )
     failed = batch.condition("Failed") or batch.condition("Cancelled")
     why = f": {clean(failed.message, 500)}" if failed and failed.message else ""
     return f"{batch.name} is {batch.phase} and has no results{why}"
 
 
-def _refused(said: str, operator_namespace: str) -> str:
-    if "services/proxy" in said:
-        return (
-            f"you may not reach the operator: that needs the verb get on services/proxy in namespace "
-            f"{operator_namespace}, as the role llmbatch-results there has it"
-        )
-    return f"the operator refused: {said}"
+def _on_a_volume(batch: Batch, place: Place, asked: Asked) -> str:
+    is_, them = ("are", "them") if asked in ("results", "errors") else ("is", "it")
+    return (
+        f"{asked} of {batch.name} {is_} on the PersistentVolumeClaim {place.claim}, which only pods can read: from one "
+        f"that mounts it, `kubectl cp {batch.namespace}/POD:MOUNT/{place.path} {place.name}` gets {them}; "
+        "docs/kubectl.md has such a pod"
+    )

@@ -25,6 +25,8 @@ def retry_manifest(document: dict[str, Any], batch: Batch, name: str, categories
     """
     spec = {key: value for key, value in copy.deepcopy(batch.spec).items() if key not in _NOT_KEPT}
     spec["input"] = _input(batch, categories)
+    if isinstance(spec.get("output"), dict):
+        spec["output"] = _output(spec["output"], name)
     return {
         "apiVersion": document["apiVersion"],
         "kind": document["kind"],
@@ -76,7 +78,17 @@ def _input(batch: Batch, categories: Sequence[str]) -> dict[str, Any]:
     old = batch.spec.get("input")
     old = old if isinstance(old, dict) else {}
     kept = {key: old[key] for key in ("format", "idField") if old.get(key) is not None}
-    if kept.get("format") == "csv":
+    if kept.get("format") in ("csv", "parquet"):
         kept["format"] = "jsonl"
     wanted = {"categories": list(categories)} if categories else {}
     return {"deadLettersOf": {"name": batch.name, **wanted}, **kept}
+
+
+def _output(old: dict[str, Any], name: str) -> dict[str, Any]:
+    """Written in the same way, in a folder of its own: the old one's outputs stay."""
+    kept = {key: value for key, value in old.items() if key != "overwrite"}
+    if isinstance(uri := kept.get("uri"), str):
+        kept["uri"] = f"{uri.rstrip('/')}/{name}/"
+    if isinstance(volume := kept.get("pvc"), dict):
+        kept["pvc"] = volume | {"path": f"{str(volume.get('path', '')).rstrip('/')}/{name}"}
+    return kept

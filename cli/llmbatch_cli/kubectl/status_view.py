@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from llmbatch_cli.kubectl.batches import Batch, Condition, ErrorTally
-from llmbatch_cli.kubectl.places import is_elsewhere, name_in
+from llmbatch_cli.kubectl.places import Kind, Place
 from llmbatch_cli.kubectl.traces import trace_of
-from llmbatch_cli.kubectl.words import bar, clean, clock, percent, rate, since
+from llmbatch_cli.kubectl.words import bar, clean, clock, percent, rate, since, size
 from llmbatch_cli.trace_links import trace_link
 
 _BAR_CHARS = 60
@@ -45,7 +45,7 @@ def page(batch: Batch, now: datetime, trace_url: str = "") -> list[Line]:
     ]
     if batch.items.total:
         lines.append(Line(f"  {bar(batch.share, _BAR_CHARS)}  {percent(batch.share)}", "cyan"))
-    facts = [*_counts(batch), *_pace(batch, now), *_waits(batch, now), *_use(batch), *_canary(batch)]
+    facts = [*_counts(batch), *_input(batch), *_pace(batch, now), *_waits(batch, now), *_use(batch), *_canary(batch)]
     lines += [_row(label, text) for label, text in facts]
     lines += [_row("error", _error(e), "yellow") for e in batch.errors]
     return lines + [_row(label, text) for label, text in (*_context(batch, trace_url), *_what_next(batch))]
@@ -137,6 +137,18 @@ def _counts(batch: Batch) -> Iterator[tuple[str, str]]:
         yield "shards", f"{shards.count('total'):,}: {told}"
 
 
+def _input(batch: Batch) -> Iterator[tuple[str, str]]:
+    """The input as it was found."""
+    found = batch.status.part("input")
+    if not (format_ := found.text("format")):
+        return
+    packing = found.text("packing", "none")
+    packed = "" if packing == "none" else f", packed with {packing}"
+    objects = f", {count:,} objects" if (count := found.count("objects")) > 1 else ""
+    bytes_ = f", {size(count)}" if (count := found.count("bytes")) else ""
+    yield "input", clean(f"{format_}{packed}{objects}{bytes_}")
+
+
 def _pace(batch: Batch, now: datetime) -> Iterator[tuple[str, str]]:
     status = batch.status
     start, end = status.time("startTime"), status.time("completionTime")
@@ -210,8 +222,9 @@ def _what_next(batch: Batch) -> Iterator[tuple[str, str]]:
     if not batch.is_finished:
         return
     for which in ("results", "errors"):
-        if place := output.text(which):
-            command = f"kubectl llmbatch {which} {me} -o {name_in(place)}"
-            yield which, place if is_elsewhere(place) else command
+        if text := output.text(which):
+            place = Place.of(text)
+            command = f"kubectl llmbatch {which} {me} -o {place.name}"
+            yield which, command if place.kind is Kind.BUILT_IN else text
     if batch.items.dead_letters and output.text("errors"):
         yield "retry", f"kubectl llmbatch retry {me}"

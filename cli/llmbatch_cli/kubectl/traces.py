@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 
 from llmbatch_cli.kubectl.batches import Batch, Fields
-from llmbatch_cli.kubectl.download import lines_of
 from llmbatch_cli.kubectl.words import clean
+from llmbatch_cli.outputs.download import lines_of
 from llmbatch_cli.trace_links import EXAMPLE, VARIABLE, Traced, check_template, trace_link
 
 _ID_CHARS = 60

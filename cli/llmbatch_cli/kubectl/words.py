@@ -40,6 +40,13 @@ def percent(share: float) -> str:
     return f"{int(100 * min(1.0, max(0.0, share)) + 1e-9)} %"
 
 
+def size(bytes_: int) -> str:
+    """Bytes as people write them: 2 GiB, 1.5 MiB, 700 bytes."""
+    units = ("bytes", "KiB", "MiB", "GiB", "TiB")
+    power = max(0, min(len(units) - 1, (bytes_.bit_length() - 1) // 10))
+    return f"{round(bytes_ / (1 << 10 * power), 1):g} {units[power]}"
+
+
 def bar(share: float, width: int) -> str:
     """A bar of `width` characters, filled to a share from 0 to 1."""
     filled = int(min(1.0, max(0.0, share)) * width)

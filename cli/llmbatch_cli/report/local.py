@@ -6,7 +6,7 @@ from llmbatch_cli.report.page import page_of
 from llmbatch_contract.errors import InvalidError, StateMismatchError
 from llmbatch_contract.job import Job
 from llmbatch_worker.finalizing.finalizer import REPORT_NAME, SUMMARY_NAME
-from llmbatch_worker.stores.local import LOCAL
+from llmbatch_worker.stores.opening import local_stores
 
 
 def check_place(file: Path) -> None:
@@ -19,7 +19,7 @@ def check_place(file: Path) -> None:
 
 def local_page(job: Job) -> str:
     """The page about a batch that is finished. Raises StateMismatchError, StoreError."""
-    output = LOCAL.open(job.output_uri)
+    output = local_stores(job.batch).open(job.output_uri)
     if not output.exists(REPORT_NAME):
         raise StateMismatchError(
             f"this batch was finished by a version of llmbatch that wrote no {REPORT_NAME}; remove "

@@ -124,6 +124,8 @@ def describe(snapshot: Snapshot) -> list[str]:
     if snapshot.stage == "planning":
         return [f"planning: {snapshot.succeeded:,} items read"]
     share = 100 * snapshot.done / snapshot.total if snapshot.total else 100
+    if snapshot.stage == "delivering":
+        return ["delivering the results"]
     if snapshot.stage == "finalizing":
         return [f"finalizing: {snapshot.done:,} of {snapshot.total:,} records written ({share:.0f} %)"]
     counts = f"succeeded {snapshot.succeeded:,}, failed {snapshot.failed:,}, retries {snapshot.retries:,}"
@@ -152,6 +154,8 @@ def _troubles(snapshot: Snapshot) -> list[str]:
         parts.append("to retry: " + ", ".join(f"{category} {count:,}" for category, count in snapshot.waiting))
     if snapshot.down_s is not None:
         parts.append(f"waits for the endpoint, down for {duration(snapshot.down_s)}: {snapshot.down_message}")
+    if snapshot.store_s is not None:
+        parts.append(f"waits for the store for {duration(snapshot.store_s)}: {snapshot.store_message}")
     if snapshot.backoff_s >= 1:
         parts.append(f"the endpoint asks to wait {duration(snapshot.backoff_s)}")
     return parts
@@ -178,9 +182,23 @@ def describe_summary(summary: dict[str, Any], trace: str = "") -> str:
         lines.append(f"  retries    {summary['retries']:,}; items sent again after a stop: {summary['resent_items']:,}")
     if trace:
         lines.append(f"  trace      {trace}")
-    lines.append(f"  results    {summary['output']['results']['uri']}")
+    lines.append(f"  results    {_place(summary['output']['results'])}")
     lines.append(f"  errors     {summary['output']['errors']['uri']}")
+    if (delivery := summary.get("delivery")) is not None:
+        lines.append(f"  delivered  {_delivery(delivery)}")
     return "\n".join(lines)
+
+
+def _place(row: dict[str, Any]) -> str:
+    objects = row.get("objects")
+    return str(row["uri"]) if objects is None else f"{row['uri']} ({objects:,} objects and a manifest)"
+
+
+def _delivery(delivery: dict[str, Any]) -> str:
+    lost = delivery["undelivered"]
+    return f"{delivery['delivered']:,} results" + (
+        f"; {lost:,} are in undelivered.jsonl, {delivery['error']}" if lost else ""
+    )
 
 
 def _sample(error: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from llmbatch_contract.coordination import Coordinator
-from llmbatch_contract.reports import Reply, Report
+from llmbatch_contract.reports import Reply, Report, StoreTrouble
 
 
 class ShardQueue:
@@ -37,14 +37,38 @@ class ShardQueue:
         return not self._waiting
 
 
+class StoreWaits:
+    """What the stores of the workers wait for, by their last reports."""
+
+    def __init__(self) -> None:
+        self._by_worker: dict[str, StoreTrouble] = {}
+
+    def note(self, report: Report) -> None:
+        """A report has come."""
+        if report.store_trouble is None:
+            self._by_worker.pop(report.worker, None)
+        else:
+            self._by_worker[report.worker] = report.store_trouble
+
+    def lost(self, worker: str) -> None:
+        """A worker is gone."""
+        self._by_worker.pop(worker, None)
+
+    @property
+    def longest(self) -> StoreTrouble | None:
+        """What has been waited for longest, if anything."""
+        return max(self._by_worker.values(), key=lambda trouble: trouble.for_s, default=None)
+
+
 class DirectLink:
     """The coordinator in the same process."""
 
-    def __init__(self, coordinator: Coordinator, queue: ShardQueue, worker: str) -> None:
-        self._coordinator, self._queue, self._worker = coordinator, queue, worker
+    def __init__(self, coordinator: Coordinator, queue: ShardQueue, waits: StoreWaits, worker: str) -> None:
+        self._coordinator, self._queue, self._waits, self._worker = coordinator, queue, waits, worker
 
     async def exchange(self, report: Report) -> Reply:
         """Ask the coordinator."""
+        self._waits.note(report)
         return self._coordinator.reply(report, time.monotonic())
 
     async def next_shard(self) -> int | None:

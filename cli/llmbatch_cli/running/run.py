@@ -9,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from llmbatch_cli.interrupts import raise_on_sigterm
+from llmbatch_cli.interrupts import raise_on_sigterm, when_interrupted
 from llmbatch_cli.running.display import Display
-from llmbatch_cli.running.links import ShardQueue
+from llmbatch_cli.running.links import ShardQueue, StoreWaits
+from llmbatch_cli.running.signing import check_signing_key, signing_key
 from llmbatch_cli.running.snapshot import Snapshot, snapshot
 from llmbatch_cli.running.spending import Spending
-from llmbatch_cli.running.state import finished_summary, plan_or_continue
+from llmbatch_cli.running.state import finished_summary, forget_finished, plan_or_continue
 from llmbatch_cli.running.telling import Telling, exports_spans, start_telling
+from llmbatch_cli.running.warned import saying_what_stores_wait_for
 from llmbatch_cli.running.workers import LocalWorker, WorkerProcesses
 from llmbatch_cli.trace_links import VARIABLE, Traced, check_template, trace_link
 from llmbatch_contract.coordination import Coordinator
@@ -27,8 +29,10 @@ from llmbatch_contract.progress import BatchProgress
 from llmbatch_contract.sharing import EndpointShares
 from llmbatch_contract.spec import LLMBatchSpec
 from llmbatch_worker.client import check_api_key
+from llmbatch_worker.finalizing.delivery import Way
 from llmbatch_worker.finalizing.finalizer import finalize
 from llmbatch_worker.planning.planner import Planned
+from llmbatch_worker.stores.opening import local_stores
 from llmbatch_worker.work import utc
 
 _SHOW_EVERY_S = 0.5
@@ -49,16 +53,27 @@ class LocalRun:
     workers: int
     display: Display
 
+    def __post_init__(self) -> None:
+        self._stores = local_stores(self.job.batch)
+
     def run(self) -> Exit:
         """All stages that are left to do."""
+        with saying_what_stores_wait_for(self.display.say):
+            return self._run()
+
+    def _run(self) -> Exit:
         check_template(_trace_url())
-        if (finished := finished_summary(self.job)) is not None:
-            self.display.say("this batch is finished; use another output.uri or --state to run it again")
+        if forget_finished(self.job, self._stores):
+            self.display.say("an earlier run with another question is finished; its outputs will be replaced")
+        if (finished := finished_summary(self.job, self._stores)) is not None:
+            self.display.say("this batch is finished; give another output.uri to run it again")
             self.display.close(finished, self._trace(finished["trace_id"] if exports_spans() else None))
             return _EXITS[finished["phase"]]
         check_api_key(self.job.batch.spec.endpoint)
+        check_signing_key(self.job.batch.spec)
         _tell_what_is_for_clusters(self.job.batch.spec, self.display)
         plan, is_new = self._plan()
+        self._stores.troubles.is_patient = True  # from now on there is something to lose
         planned_at = time.time()
         telling = start_telling(self.job, plan)
         if is_new:
@@ -105,6 +120,7 @@ class LocalRun:
         """The plan, and whether it was made just now."""
         plan, planned = plan_or_continue(
             self.job,
+            self._stores,
             self.workers,
             os.environ.get("TRACEPARENT"),
             lambda items: self.display.update(Snapshot("planning", 0, succeeded=items)),
@@ -118,11 +134,11 @@ class LocalRun:
 
     async def _run_shards(self, plan: Plan, coordinator: Coordinator, spending: Spending, telling: Telling) -> bool:
         """Work on all shards; True if it was interrupted."""
-        queue = ShardQueue(range(len(plan.shards)))
+        queue, waits = ShardQueue(range(len(plan.shards))), StoreWaits()
         workers: LocalWorker | WorkerProcesses = (
-            LocalWorker(self.job, plan, coordinator, queue, telling.telemetry, telling.process)
+            LocalWorker(self.job, plan, coordinator, queue, waits, self._stores, telling.telemetry, telling.process)
             if self.workers == 1
-            else WorkerProcesses(self.job, coordinator, queue, self.workers, telling.lost)
+            else WorkerProcesses(self.job, coordinator, queue, waits, self.workers, telling.lost)
         )
         interrupted = asyncio.Event()
 
@@ -133,7 +149,7 @@ class LocalRun:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
-        showing = asyncio.create_task(self._show(coordinator, telling))
+        showing = asyncio.create_task(self._show(coordinator, waits, telling))
         watching = asyncio.create_task(_watch_budget(coordinator, spending, workers.interrupt))
         try:
             await workers.run()
@@ -143,21 +159,22 @@ class LocalRun:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             spending.keep(coordinator)
-        self._show_once(coordinator, telling, Speedometer())
+        self._show_once(coordinator, waits, telling, Speedometer())
         return interrupted.is_set()
 
-    async def _show(self, coordinator: Coordinator, telling: Telling) -> None:
+    async def _show(self, coordinator: Coordinator, waits: StoreWaits, telling: Telling) -> None:
         speed = Speedometer()
         while True:
-            self._show_once(coordinator, telling, speed)
+            self._show_once(coordinator, waits, telling, speed)
             await asyncio.sleep(_SHOW_EVERY_S)
 
-    def _show_once(self, coordinator: Coordinator, telling: Telling, speed: Speedometer) -> None:
+    def _show_once(self, coordinator: Coordinator, waits: StoreWaits, telling: Telling, speed: Speedometer) -> None:
         telling.runs(coordinator, speed)
         self._warn(telling)
         self.display.update(
             snapshot(
                 coordinator,
+                waits.longest,
                 pricing=self.job.batch.spec.endpoint.pricing,
                 speed=speed,
                 now=time.monotonic(),
@@ -170,8 +187,13 @@ class LocalRun:
         def on_items(items: int) -> None:
             self.display.update(Snapshot("finalizing", plan.items, succeeded=items))
 
+        way = Way(signing_key(), lambda: self.display.update(Snapshot("delivering", plan.items)))
         try:
-            summary = finalize(self.job, plan, stop=coordinator.stop, now=utc(started), on_items=on_items)
+            with when_interrupted(lambda: self._stores.troubles.end_in(0)):
+                summary = finalize(
+                    self.job, plan,
+                    stop=coordinator.stop, now=utc(started), stores=self._stores, on_items=on_items, delivery=way,
+                )  # fmt: skip
         except Exception as error:
             telling.failed_to_finalize(started, error)
             raise
@@ -202,6 +224,10 @@ async def _watch_budget(coordinator: Coordinator, spending: Spending, end: Calla
 
 def _tell_what_is_for_clusters(spec: LLMBatchSpec, display: Display) -> None:
     given = [f"spec.{name}" for name in ("canary", "window", "alerts", "notify") if name in spec.model_fields_set]
+    for name, user in (("input", spec.input), ("output", spec.output)):
+        given += [f"spec.{name}.credentialsSecret"] * (user.credentials_secret is not None)
+        is_given = user.store is not None and user.store.ca_config_map is not None
+        given += [f"spec.{name}.store.caConfigMap"] * is_given
     if given:
         display.say(f"passed over, for they work on a cluster only: {', '.join(given)}")
 

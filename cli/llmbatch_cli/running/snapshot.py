@@ -6,6 +6,7 @@ from typing import Any
 from llmbatch_contract.categories import Category
 from llmbatch_contract.coordination import Coordinator
 from llmbatch_contract.pace import Speedometer
+from llmbatch_contract.reports import StoreTrouble
 from llmbatch_contract.usage import Pricing, Usage
 
 
@@ -14,7 +15,7 @@ class Snapshot:
     """One moment."""
 
     stage: str
-    """planning, running, finalizing."""
+    """planning, running, finalizing, delivering."""
     total: int
     succeeded: int = 0
     failed: int = 0
@@ -33,6 +34,9 @@ class Snapshot:
     down_s: float | None = None
     """How long the endpoint has answered nothing; None: it answers."""
     down_message: str = ""
+    store_s: float | None = None
+    """How long a store of input or output has been waited for; None: it does what it should."""
+    store_message: str = ""
 
     @property
     def done(self) -> int:
@@ -53,11 +57,14 @@ class Snapshot:
             "waiting": {category.value: count for category, count in self.waiting},
             "backoff_seconds": round(self.backoff_s, 1),
             "endpoint_down_seconds": None if self.down_s is None else round(self.down_s),
+            "store_waits_seconds": None if self.store_s is None else round(self.store_s),
             "errors": {category.value: count for category, count in self.errors},
         }
 
 
-def snapshot(coordinator: Coordinator, *, pricing: Pricing | None, speed: Speedometer, now: float) -> Snapshot:
+def snapshot(
+    coordinator: Coordinator, store: StoreTrouble | None, *, pricing: Pricing | None, speed: Speedometer, now: float
+) -> Snapshot:
     """The moment `now` of a running batch."""
     totals, total = coordinator.progress.totals(), coordinator.progress.items
     facts = coordinator.shares.facts(now)
@@ -80,4 +87,6 @@ def snapshot(coordinator: Coordinator, *, pricing: Pricing | None, speed: Speedo
         backoff_s=facts.backoff_s,
         down_s=facts.down_since_s,
         down_message=facts.trouble.message if facts.trouble is not None else "",
+        store_s=store.for_s if store is not None else None,
+        store_message=store.message if store is not None else "",
     )

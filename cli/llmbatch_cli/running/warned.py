@@ -1,8 +1,12 @@
-"""Warnings of telemetry, kept until the run says them: written to stderr from other threads they spoil the display."""
+"""Warnings of other threads, said by the run: written to stderr they spoil the display.
+
+Those of telemetry are kept until there is a moment for them; what stores wait for is said at once.
+"""
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 _MOST_KEPT = 20
@@ -29,3 +33,24 @@ class KeptWarnings(logging.Handler):
         """Those that have come since the last time."""
         while self._kept:
             yield self._kept.popleft()
+
+
+class _Said(logging.Handler):
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
+@contextmanager
+def saying_what_stores_wait_for(say: Callable[[str], None]) -> Iterator[None]:
+    """In the block, `say` hears it: now and then, from any thread."""
+    logger = logging.getLogger("llmbatch_worker.stores")
+    before = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [_Said(say)], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before

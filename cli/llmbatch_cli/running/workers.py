@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from llmbatch_cli.running.links import DirectLink, ShardQueue
+from llmbatch_cli.running.links import DirectLink, ShardQueue, StoreWaits
 from llmbatch_cli.running.telling import LostWorker
 from llmbatch_contract import errors
 from llmbatch_contract.coordination import Coordinator
@@ -26,6 +26,7 @@ from llmbatch_contract.plan import Plan
 from llmbatch_contract.reports import Report
 from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.engine import Engine
+from llmbatch_worker.stores.opening import OpenStores
 
 _MOST_DEATHS = 3
 _LINE_LIMIT = 64 << 20
@@ -40,6 +41,8 @@ class LocalWorker:
     plan: Plan
     coordinator: Coordinator
     queue: ShardQueue
+    waits: StoreWaits
+    stores: OpenStores
     telemetry: Telemetry
     process: str
     """What makes its spans its own."""
@@ -47,10 +50,12 @@ class LocalWorker:
 
     async def run(self) -> None:
         """Work until done, stopped or interrupted."""
-        link = DirectLink(self.coordinator, self.queue, "local-0")
+        link = DirectLink(self.coordinator, self.queue, self.waits, "local-0")
         self._engine = Engine(
-            self.job, self.plan, link, worker="local-0", telemetry=self.telemetry, process=self.process
-        )
+            self.job, self.plan, link,
+            worker="local-0", stores=self.stores, troubles=self.stores.troubles,
+            telemetry=self.telemetry, process=self.process,
+        )  # fmt: skip
         await self._engine.run()
 
     def interrupt(self) -> None:
@@ -66,6 +71,7 @@ class WorkerProcesses:
     job: Job
     coordinator: Coordinator
     queue: ShardQueue
+    waits: StoreWaits
     count: int
     on_killed: Callable[[LostWorker], None]
     _processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
@@ -93,6 +99,7 @@ class WorkerProcesses:
             process = f"{worker}-{uuid.uuid4()}"
             code = await self._run_one(worker, process)
             self.coordinator.lost(worker, time.monotonic())
+            self.waits.lost(worker)
             left = self.queue.lost(worker, self.coordinator)
             if code < 0:
                 self.on_killed(LostWorker(process, left, -code))
@@ -129,9 +136,10 @@ class WorkerProcesses:
 
     def _answer(self, worker: str, message: dict[str, Any]) -> dict[str, Any]:
         match message:
-            case {"report": report}:
-                reply = self.coordinator.reply(Report.model_validate(report), time.monotonic())
-                return {"reply": reply.dump()}
+            case {"report": said}:
+                report = Report.model_validate(said)
+                self.waits.note(report)
+                return {"reply": self.coordinator.reply(report, time.monotonic()).dump()}
             case {"next": _}:
                 stopped = self._is_interrupted or self.coordinator.stop is not None
                 return {"shard": None if stopped else self.queue.take(worker)}

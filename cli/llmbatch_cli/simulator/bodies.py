@@ -121,7 +121,7 @@ def _response(asked: Asked, answer: Answer, unique: str, created: int) -> dict[s
         "truncation": "disabled",
         "usage": {
             "input_tokens": input_tokens,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": answer.tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": input_tokens + answer.tokens,

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from llmbatch_contract.errors import StoreFullError
 from llmbatch_operator.coordinator.names import Area
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+from llmbatch_operator.shown import readable_bytes
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,6 @@ class Reservation:
     def release(self) -> None:
         """The object was not written."""
         self.ledger.give_back(self.batch, self.area, self.size, 0)
-
-
-def readable_bytes(size: int) -> str:
-    """As people write it: 2 GiB, 1.5 MiB, 700 bytes."""
-    power = max(0, min(len(_UNITS) - 1, (size.bit_length() - 1) // 10))
-    return f"{round(size / (1 << 10 * power), 1):g} {_UNITS[power]}"
 
 
 def _batch_is_full(limit: int) -> str:

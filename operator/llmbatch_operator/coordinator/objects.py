@@ -5,7 +5,7 @@ What is written is on the disk before the caller hears of it, and counts against
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 from llmbatch_contract.errors import BatchGoneError, StoreError
 from llmbatch_operator.coordinator.disk import Disk, Incoming, OpenFile
+from llmbatch_operator.coordinator.finished import FinishedShards
 from llmbatch_operator.coordinator.ledger import Ledger, Limits, Reservation
 from llmbatch_operator.coordinator.names import Area, ObjectExistsError, ObjectKey, is_uid
 
@@ -93,6 +94,16 @@ class Objects:
     async def read(self, key: ObjectKey) -> StoredObject:
         """Open an object. Raises StoreMissingError."""
         return StoredObject(await self._do(self._disk.open, key), self._threads)
+
+    async def finished(self, uid: str, *, errors: bool) -> AsyncGenerator[bytes]:
+        """Results, or dead letters, of a batch's finished shards, in blocks. Raises StoreMissingError before them."""
+        blocks = (await self._do(partial(FinishedShards, self._disk, uid, errors=errors))).blocks()
+
+        async def stream() -> AsyncGenerator[bytes]:
+            while block := await self._do(next, blocks, b""):
+                yield block
+
+        return stream()
 
     async def write(self, key: ObjectKey, blocks: AsyncIterator[bytes], *, size: int | None, only_create: bool) -> None:
         """Write an object whole, or if `blocks` raises, not at all. Raises ObjectExistsError, StoreFullError."""

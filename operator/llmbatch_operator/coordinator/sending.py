@@ -2,16 +2,22 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from aiohttp import web
 
-from llmbatch_contract.errors import InputChangedError, StoreError
+from llmbatch_contract.errors import InputChangedError, InvariantError, StoreError
 from llmbatch_operator.coordinator.answers import range_answer
 from llmbatch_operator.coordinator.objects import BLOCK_BYTES
 from llmbatch_operator.coordinator.ranges import RangeError, Span, is_match, span
 
 _SLOWEST_BLOCK_S = 60
+_CONTENT = {
+    # Answers of models are in there: no browser shall take them for a page of the API server.
+    "Content-Type": "application/octet-stream",
+    "X-Content-Type-Options": "nosniff",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +62,19 @@ async def _stream(request: web.BaseRequest, opened: Readable, wanted: Span) -> w
     return response
 
 
+async def send_blocks(request: web.BaseRequest, blocks: AsyncIterator[bytes]) -> web.StreamResponse:
+    """Answer GET with a stream whose size nobody knows; broken off, it is not taken for the whole."""
+    response = web.StreamResponse(headers=_CONTENT)
+    await response.prepare(request)
+    try:
+        async for block in blocks:
+            await _write(response, block)
+    except (ConnectionError, TimeoutError, StoreError, InvariantError) as error:
+        _log.warning("Sending records of finished shards ended early: %r", error)
+        _hang_up(request)
+    return response
+
+
 async def _write(response: web.StreamResponse, block: bytes) -> None:
     async with asyncio.timeout(_SLOWEST_BLOCK_S):
         await response.write(block)
@@ -75,9 +94,7 @@ def _headers(opened: Readable, wanted: Span) -> dict[str, str]:
     headers = {
         "ETag": f'"{opened.etag}"',
         "Accept-Ranges": "bytes",
-        # Answers of models are in there: no browser shall take them for a page of the API server.
-        "Content-Type": "application/octet-stream",
-        "X-Content-Type-Options": "nosniff",
+        **_CONTENT,
     }
     if wanted.is_part:
         headers["Content-Range"] = f"bytes {wanted.start}-{wanted.end - 1}/{opened.size}"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from llmbatch_contract.holding import Occasion, Webhook
 from llmbatch_contract.status import Delivery, LLMBatchStatus
+from llmbatch_contract.webhook_answers import LONGEST_WAIT_S, Delivered, GiveUp, Outcome, TryAgain
 from llmbatch_operator.facts import BatchRef
-from llmbatch_operator.notify.answers import LONGEST_WAIT_S, Delivered, GiveUp, Outcome, TryAgain
 from llmbatch_operator.notify.occasions import notices_of
 from llmbatch_operator.notify.payload import payload_of
 

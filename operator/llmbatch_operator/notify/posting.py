@@ -21,15 +21,16 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from llmbatch_contract import __version__
+from llmbatch_contract.signing import signed_headers, signing_key
 from llmbatch_contract.spec import API_VERSION, KIND
 from llmbatch_contract.status import Reason
+from llmbatch_contract.webhook_answers import GiveUp, Outcome, TryAgain, judge
 from llmbatch_operator.events import Event
 from llmbatch_operator.facts import BatchRef, Body
 from llmbatch_operator.kube import CallError, Kube
 from llmbatch_operator.notify.addresses import is_refused
-from llmbatch_operator.notify.answers import GiveUp, Outcome, TryAgain, judge
 from llmbatch_operator.notify.outbox import Letter, Outbox, Settled
-from llmbatch_operator.notify.signing import key_secret, signed_headers, signing_key
+from llmbatch_operator.notify.signing import key_secret
 
 logger = logging.getLogger("llmbatch.notify")
 

@@ -1,148 +1,86 @@
-"""The forms in which results and errors are written. Pure: from records to lines.
+"""The forms in which results and errors are written: what an object is made of, whatever store it goes to."""
 
-The openai form is that of the OpenAI Batch API's output and error files:
-https://platform.openai.com/docs/api-reference/batch/request-output
-"""
+import importlib.util
 
-import csv
-import hashlib
-import io
-import json
-from collections.abc import Iterable
-from typing import Any, Protocol
+from llmbatch_contract.errors import InvalidError
+from llmbatch_contract.records import DeadLetter, Item, ResultRecord
+from llmbatch_contract.spec import LLMBatch, LLMBatchSpec, OutputFormat
+from llmbatch_worker.finalizing.columns import Column, Source, result_columns
+from llmbatch_worker.finalizing.forms import OutputForm, ResultObject
+from llmbatch_worker.finalizing.text_forms import ChosenJsonlForm, CsvForm, JsonlForm, OpenAIForm, TextForm
+from llmbatch_worker.stores.protocol import Write
 
-import orjson
-
-from llmbatch_contract.records import DeadLetter, Item, Record, ResultRecord
-from llmbatch_contract.spec import OutputFormat
+_FLUSH_BYTES = 1 << 20
 
 
-class OutputForm(Protocol):
-    """How results and errors look."""
+def check_output(batch: LLMBatch, fields: list[str]) -> None:
+    """See whether the results of a batch can be written, given the names of its items' fields. Raises InvalidError."""
+    result_columns(batch.spec, fields)
+    if batch.spec.output.format is OutputFormat.PARQUET and importlib.util.find_spec("pyarrow") is None:
+        raise InvalidError("spec.output.format: to write Parquet, pip install 'llmbatch[parquet]'")
 
-    results_name: str
-    needs_items: bool
 
-    def header(self) -> bytes:
-        """What stands before the results."""
+class LinesForm:
+    """Lines of text."""
 
-    def result(self, record: ResultRecord, item: Item | None) -> bytes:
-        """One result, with its newline."""
+    def __init__(self, text: TextForm, *, needs_items: bool) -> None:
+        self.needs_items = needs_items
+        self._text = text
 
-    def error(self, letter: DeadLetter) -> bytes:
+    def begin(self, write: Write) -> ResultObject:
+        """An object of results."""
+        return _Lines(self._text, write)
+
+    def error(self, letter: DeadLetter, line: bytes) -> bytes:
         """One dead letter, with its newline."""
+        return self._text.error(letter, line)
+
+    def settle(self) -> None:
+        """Lines do not depend on each other."""
 
 
-class JsonlForm:
-    """A JSON object a line."""
+class _Lines:
+    """Lines, some at a time."""
 
-    results_name = "results.jsonl"
-    needs_items = False
+    def __init__(self, text: TextForm, write: Write) -> None:
+        self._to_line, self._write = text.result, write
+        self._lines = [text.header()]
+        self._size = len(self._lines[0])
 
-    def header(self) -> bytes:
-        """Nothing."""
-        return b""
+    def add(self, record: ResultRecord, item: Item | None, line: bytes) -> None:
+        line = self._to_line(record, item, line)
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= _FLUSH_BYTES:
+            self._flush()
 
-    def result(self, record: ResultRecord, item: Item | None) -> bytes:
-        """The record as it is."""
-        return _line(record)
+    def end(self) -> None:
+        self._flush()
 
-    def error(self, letter: DeadLetter) -> bytes:
-        """The dead letter as it is."""
-        return _line(letter)
-
-
-class CsvForm:
-    """The input's columns, `ai_output`, and a column for each property of the response schema."""
-
-    results_name = "results.csv"
-    needs_items = True
-
-    def __init__(self, fields: list[str], properties: list[str]) -> None:
-        self._fields = fields
-        self._properties = properties
-        taken = set(fields)
-        self._columns = [*fields, *(_free_name(name, taken) for name in ("ai_output", *properties))]
-
-    def header(self) -> bytes:
-        """The names of the columns."""
-        return _csv_line(self._columns)
-
-    def result(self, record: ResultRecord, item: Item | None) -> bytes:
-        """One row."""
-        item, output = item or {}, record["output"]
-        parsed = output if isinstance(output, dict) else {}
-        cells = [item.get(f) for f in self._fields] + [output] + [parsed.get(p) for p in self._properties]
-        return _csv_line([_cell(c) for c in cells])
-
-    def error(self, letter: DeadLetter) -> bytes:
-        """Dead letters are JSON in every form."""
-        return _line(letter)
+    def _flush(self) -> None:
+        if self._size:
+            self._write(b"".join(self._lines))
+        self._lines, self._size = [], 0
 
 
-class OpenAIForm:
-    """Lines as OpenAI writes them, so that existing scripts read them."""
-
-    results_name = "results.jsonl"
-    needs_items = False
-
-    def __init__(self, uid: str) -> None:
-        self._uid = uid
-
-    def header(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def result(self, record: ResultRecord, item: Item | None) -> bytes:
-        """A line of the output file."""
-        return self._openai_line(record, record["response"], None)
-
-    def error(self, letter: DeadLetter) -> bytes:
-        """A line of the error file: the endpoint's own answer where there was one, else our category as the code."""
-        response = letter.get("response")
-        error = None
-        if response is None or response["status_code"] < 300:
-            error = {"code": letter["error"]["category"], "message": letter["error"]["message"]}
-        return self._openai_line(letter, response, error)
-
-    def _openai_line(self, record: Record, response: dict[str, Any] | None, error: dict[str, str] | None) -> bytes:
-        digest = hashlib.md5(f"{self._uid}-{record['index']}".encode(), usedforsecurity=False).hexdigest()
-        row = {"id": f"batch_req_{digest}", "custom_id": record["id"], "response": response, "error": error}
-        return json.dumps(row).encode() + b"\n"
-
-
-def output_form(format_: OutputFormat, *, fields: list[str], properties: list[str], uid: str) -> OutputForm:
-    """The form of a batch's outputs."""
-    match format_:
-        case OutputFormat.CSV:
-            return CsvForm(fields, properties)
+def output_form(spec: LLMBatchSpec, *, fields: list[str], uid: str) -> OutputForm:
+    """The form of a batch's outputs; `fields` are those of its items."""
+    columns = result_columns(spec, fields)
+    match spec.output.format:
         case OutputFormat.OPENAI:
-            return OpenAIForm(uid)
+            return LinesForm(OpenAIForm(uid), needs_items=False)
         case OutputFormat.JSONL:
-            return JsonlForm()
+            return LinesForm(JsonlForm() if columns is None else ChosenJsonlForm(columns), needs_items=False)
+        case OutputFormat.CSV:
+            assert columns is not None
+            return LinesForm(CsvForm(columns), needs_items=_reads_items(columns, spec))
+        case OutputFormat.PARQUET:
+            from llmbatch_worker.finalizing.parquet_form import ParquetForm
+
+            assert columns is not None
+            return ParquetForm(columns, spec, needs_items=_reads_items(columns, spec))
 
 
-def _free_name(name: str, taken: set[str]) -> str:
-    """The name, or one beside it where the input has a column of that name."""
-    prefixed = name if name.startswith("ai_") else f"ai_{name}"
-    candidates = [name, prefixed, *(f"{prefixed}_{n}" for n in range(2, len(taken) + 3))]
-    free = next(c for c in candidates if c not in taken)
-    taken.add(free)
-    return free
-
-
-def _line(row: object) -> bytes:
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _csv_line(cells: Iterable[object]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(cells)  # so that a lone \r is quoted, too
-    return text.getvalue().removesuffix("\r\n").encode() + b"\n"
-
-
-def _cell(value: object) -> object:
-    """Text as it is; lists and objects as JSON; true and false as JSON has them."""
-    if isinstance(value, dict | list | bool):
-        return orjson.dumps(value).decode()
-    return value
+def _reads_items(columns: list[Column], spec: LLMBatchSpec) -> bool:
+    """Whether the input has to be read: with `includeInput` the items are in the records."""
+    return not spec.output.include_input and any(column.source is Source.INPUT for column in columns)

@@ -11,22 +11,39 @@ from llmbatch_contract.latency import percentile_ms
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.progress import Totals
 from llmbatch_contract.reports import StopReason
+from llmbatch_contract.spec import Packing
+from llmbatch_contract.storage import place_of, without_query
 
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True)
 class Written:
-    """One output object."""
+    """One output: an object, or the objects in a folder."""
 
     uri: str
     records: int
     size: int
+    """Bytes, packed."""
     sha256: str
+    """Of several objects, the digest of the lines that `sha256sum` prints for them in their folder."""
+    name: str
+    """In the folder of outputs; with `/` at its end where there are several objects."""
+    packing: Packing = Packing.NONE
+    objects: int | None = None
+    """How many there are in a folder; None for a single object."""
 
     def row(self) -> dict[str, Any]:
         """As it stands in the summary."""
-        return {"uri": self.uri, "records": self.records, "bytes": self.size, "sha256": self.sha256}
+        row: dict[str, Any] = {
+            "uri": self.uri,
+            "name": self.name,
+            "records": self.records,
+            "bytes": self.size,
+            "sha256": self.sha256,
+            "compression": self.packing.value,
+        }
+        return row if self.objects is None else {**row, "objects": self.objects}
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,8 @@ class Outcome:
     errors: Written
     stop: StopReason | None
     completed_at: str
+    delivery: dict[str, Any] | None = None
+    """What came of `spec.deliver`."""
 
     @property
     def phase(self) -> str:
@@ -83,15 +102,22 @@ def summarize(job: Job, plan: Plan, outcome: Outcome, duration_s: float) -> dict
             "sha256": plan.input.sha256,
         },
         "output": {"results": outcome.results.row(), "errors": outcome.errors.row()},
+        "delivery": outcome.delivery,
         "configuration": _configuration(job),
         "versions": {"llmbatch": __version__, "python": platform.python_version()},
     }
 
 
 def _configuration(job: Job) -> dict[str, Any]:
-    """The manifest's spec; inline items are in the input's digest already."""
+    """The manifest's spec; inline items are in the input's digest already. What may be a secret in a URL is left out:
+    the query of any, and the path of one that is posted to."""
     spec = job.batch.spec.dump()
     spec["input"].pop("items", None)
+    for part, name in (("input", "uri"), ("endpoint", "url")):
+        if name in spec[part]:
+            spec[part][name] = without_query(spec[part][name])
+    for posted_to in (*filter(None, [spec.get("deliver")]), *(spec.get("notify") or ())):
+        posted_to["url"] = place_of(posted_to["url"])
     return spec
 
 

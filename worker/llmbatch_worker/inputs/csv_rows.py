@@ -6,12 +6,19 @@ The csv module asks for a line only when it needs one, so the bytes of the lines
 import csv
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING
 
 from llmbatch_contract.errors import InputError
-from llmbatch_worker.inputs.lines import MAX_LINE_BYTES, UTF8_BOM, lines_of, text_of
-from llmbatch_worker.inputs.rows import Row
+from llmbatch_worker.inputs.lines import MAX_LINE_BYTES, UTF8_BOM, line_lists, text_of
+from llmbatch_worker.inputs.rows import Row, Rows
+
+if TYPE_CHECKING:
+    import _csv
 
 _DELIMITERS = ",;\t|"
+_AROUND = 40
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
@@ -28,16 +35,23 @@ def detect_delimiter(head: bytes) -> str:
     return max(_DELIMITERS, key=lambda d: (outside.count(d), -_DELIMITERS.index(d)))
 
 
-def read_header(blocks: Iterable[bytes], name: str, delimiter: str) -> tuple[list[str], int, int]:
-    """The columns, the offset after the header, and the lines it takes. Raises InputError."""
-    table = _Table(blocks, name, 0, delimiter)
-    line, _, columns = next(table.records(), (0, 0, []))
-    if not columns:
-        raise InputError(f"{name}: has no header; the first line must name the columns")
-    twice = sorted({c for c in columns if columns.count(c) > 1})
-    if twice:
-        raise InputError(f"{name}:{line}: column {twice[0]!r} stands twice in the header; rename one")
-    return columns, table.offset, table.line
+class CsvFile:
+    """A whole file from its start: the header first, then the rows. Raises InputError where the header is none."""
+
+    def __init__(self, blocks: Iterable[bytes], name: str, delimiter: str) -> None:
+        self._name, self._delimiter = name, delimiter
+        self._records = _Table(blocks, name, 0, delimiter).records()
+        self._first = next(self._records, _Records())
+        self.columns = _columns(self._first, name)
+        self.data_start = self._first.ends[0]
+        """Offset after the header."""
+        self.lines = self._first.next_lines[0] - 1
+        """Lines that the header takes, and blank ones before it."""
+
+    def rows(self) -> Iterator[Rows]:
+        """All rows, once. Raises InputError naming the line."""
+        first = self._first.without_first()
+        return _as_items(chain((first,), self._records), self._name, self.columns, self._delimiter)
 
 
 def read_csv(
@@ -47,12 +61,51 @@ def read_csv(
 
     `first_line` is the number of the range's first line. Raises InputError naming the line.
     """
-    table = _Table(blocks, name, start, delimiter, first_line)
+    records = _Table(blocks, name, start, delimiter, first_line).records()
+    for rows in _as_items(records, name, columns, delimiter):
+        yield from rows.one_by_one()
+
+
+@dataclass
+class _Records:
+    """Records that follow each other: where they stand, and their cells."""
+
+    lines: list[int] = field(default_factory=list)
+    next_lines: list[int] = field(default_factory=list)
+    """The line after each."""
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    cells: list[list[str]] = field(default_factory=list)
+
+    def without_first(self) -> "_Records":
+        """The others."""
+        return _Records(self.lines[1:], self.next_lines[1:], self.starts[1:], self.ends[1:], self.cells[1:])
+
+
+def _columns(records: _Records, name: str) -> list[str]:
+    if not records.cells:
+        raise InputError(f"{name}: has no header; the first line must name the columns")
+    columns, line = records.cells[0], records.lines[0]
+    twice = sorted({c for c in columns if columns.count(c) > 1})
+    if twice:
+        raise InputError(f"{name}:{line}: column {twice[0]!r} stands twice in the header; rename one")
+    return columns
+
+
+def _as_items(batches: Iterable[_Records], name: str, columns: list[str], delimiter: str) -> Iterator[Rows]:
     width = len(columns)
-    for line, offset, values in table.records():
-        if len(values) != width:
-            raise InputError(f"{name}:{line}: {len(values)} fields, but the header has {width}; is a quote missing?")
-        yield Row(line, offset, table.offset, dict(zip(columns, values, strict=True)))
+    for records in batches:
+        cells = records.cells
+        whole = next((n for n, values in enumerate(cells) if len(values) != width), len(cells))
+        items = [dict(zip(columns, values, strict=True)) for values in cells[:whole]]
+        if items:
+            yield Rows(records.lines[:whole], records.starts[:whole], records.ends[:whole], items)
+        if whole < len(cells):
+            found = delimiter.join(cells[whole])[:_AROUND]
+            raise InputError(
+                f"{name}:{records.lines[whole]}: {len(cells[whole])} fields, but the header has {width}, "
+                f"near {found!r}; is a quote missing?"
+            )
 
 
 class _Table:
@@ -60,40 +113,88 @@ class _Table:
 
     def __init__(self, blocks: Iterable[bytes], name: str, start: int, delimiter: str, first_line: int = 1) -> None:
         self._blocks, self._name, self._delimiter = blocks, name, delimiter
-        self.offset = start
-        self.line = first_line - 1
-        self._record_start = start
+        self._first_line = first_line
+        self._offsets = [start]
+        """Of the lines that the csv module has got, from number `_forgotten` on, and after the last of them."""
+        self._forgotten = 0
+        self._taken = 0
+        """Lines of the records so far."""
+        self._has_read_on = False
 
-    def records(self) -> Iterator[tuple[int, int, list[str]]]:
-        """First line, first offset and values of each record; blank lines are passed over."""
-        reader = csv.reader(self._texts(), delimiter=self._delimiter, strict=True)
-        line, offset = self.line + 1, self.offset
-        self._record_start = offset
-        while (values := self._next(reader, line)) is not None:
-            if values:
-                yield line, offset, values
-            line, offset = self.line + 1, self.offset
-            self._record_start = offset
+    def records(self) -> Iterator[_Records]:
+        """All records; blank lines are passed over. Those before a mistake come first."""
+        reader = csv.reader(chain.from_iterable(self._texts()), delimiter=self._delimiter, strict=True)
+        is_at_end = False
+        while not is_at_end:
+            found, failure = _Records(), None
+            try:
+                is_at_end = self._take(reader, found)
+            except (csv.Error, InputError) as error:
+                failure, is_at_end = error, True
+            if found.cells:
+                yield found
+            if isinstance(failure, csv.Error):
+                line = self._first_line + self._taken
+                raise InputError(f"{self._name}:{line}: {_what_is_wrong(failure)}") from failure
+            if failure is not None:
+                raise failure
+            self._forget()
 
-    def _next(self, reader: "Iterator[list[str]]", line: int) -> list[str] | None:
-        try:
-            return next(reader, None)
-        except csv.Error as error:
-            raise InputError(f"{self._name}:{line}: {_what_is_wrong(error)}") from error
+    def _take(self, reader: "_csv.Reader", found: _Records) -> bool:
+        """Records until new lines had to be read; whether that was all."""
+        offsets, forgotten, first_line = self._offsets, self._forgotten, self._first_line
+        before = self._taken
+        for cells in reader:
+            after = reader.line_num
+            if cells:
+                found.lines.append(first_line + before)
+                found.next_lines.append(first_line + after)
+                found.starts.append(offsets[before - forgotten])
+                found.ends.append(offsets[after - forgotten])
+                found.cells.append(cells)
+            self._taken = before = after
+            if self._has_read_on:
+                self._has_read_on = False
+                return False
+        return True
 
-    def _check_size(self) -> None:
-        if self.offset - self._record_start > MAX_LINE_BYTES:
-            raise InputError(f"{self._name}:{self.line}: a row is over {MAX_LINE_BYTES >> 20} MiB; is a quote missing?")
+    def _forget(self) -> None:
+        """The places of lines whose records have been handed out."""
+        del self._offsets[: self._taken - self._forgotten]
+        self._forgotten = self._taken
 
-    def _texts(self) -> Iterator[str]:
-        for line in lines_of(self._blocks, self._name):
-            self.line += 1
-            self._check_size()
-            text = text_of(line, self._name, self.line)
-            if self.offset == 0:
-                text = text.removeprefix("\ufeff")
-            self.offset += len(line) + 1
-            yield text + "\n"
+    def _texts(self) -> Iterator[list[str]]:
+        for lines in line_lists(self._blocks, self._name):
+            before = self._offsets[-1]
+            number = self._first_line + self._forgotten + len(self._offsets) - 1
+            record_start = self._offsets[self._taken - self._forgotten]
+            self._offsets.extend(accumulate((len(line) + 1 for line in lines), initial=before))
+            del self._offsets[-len(lines) - 1]  # `before`, which is there already
+            self._has_read_on = True
+            if before - record_start > MAX_LINE_BYTES:
+                raise InputError(
+                    f"{self._name}:{number}: a row is over {MAX_LINE_BYTES >> 20} MiB; is a quote missing?"
+                )
+            texts, failure = _decoded(lines, self._name, number)
+            if before == 0 and texts:
+                texts[0] = texts[0].removeprefix("\ufeff")
+            yield texts
+            if failure is not None:
+                raise failure
+
+
+def _decoded(lines: list[bytes], name: str, number: int) -> tuple[list[str], InputError | None]:
+    """Lines as the csv module wants them; where one is not UTF-8, those before it and what is wrong."""
+    try:
+        return [f"{line.decode()}\n" for line in lines], None
+    except UnicodeDecodeError:
+        texts: list[str] = []
+        for line in lines:
+            try:
+                texts.append(f"{text_of(line, name, number + len(texts))}\n")
+            except InputError as error:
+                return texts, error
+        raise
 
 
 def _what_is_wrong(error: csv.Error) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import orjson
 
-from llmbatch_contract.errors import InputError, InputMissingError
+from llmbatch_contract.errors import InputError, InputMissingError, StoreMissingError
 from llmbatch_contract.spec import DeadLettersOf
 from llmbatch_worker.inputs.lines import lines_of
+from llmbatch_worker.inputs.objects import unpacked_by_content
 from llmbatch_worker.stores.protocol import Stores
 from llmbatch_worker.stores.uris import DEAD_LETTERS
 
@@ -25,8 +26,10 @@ def items_of(letters: DeadLettersOf, stores: Stores) -> Iterator[bytes]:
         raise InputMissingError(
             f"batch {letters.name} has no errors.jsonl yet, or there is no such batch in the namespace; let it finish"
         ) from error
-    lines = lines_of(store.blocks(name, 0, info.size, info.etag), name_of(letters))
-    for number, line in enumerate(lines, 1):
+    except StoreMissingError as error:
+        raise InputMissingError(f"the errors of batch {letters.name} are not there (yet): {error}") from error
+    _, blocks = unpacked_by_content(store.blocks(name, 0, info.size, info.etag), name_of(letters))
+    for number, line in enumerate(lines_of(blocks, name_of(letters)), 1):
         letter = orjson.loads(line)
         if "item" not in letter:
             raise InputError(

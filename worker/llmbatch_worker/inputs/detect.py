@@ -13,22 +13,37 @@ _BY_SUFFIX = {
     ".csv": InputFormat.CSV,
     ".tsv": InputFormat.CSV,
     ".tab": InputFormat.CSV,
+    ".parquet": InputFormat.PARQUET,
+    ".parq": InputFormat.PARQUET,
+    ".pq": InputFormat.PARQUET,
 }
-_GZIP_MAGIC = b"\x1f\x8b"
+_PACKED = (".gz", ".zst", ".zstd")
+_PARQUET_MAGIC = b"PAR1"
+_ZIP_MAGIC = b"PK\x03\x04"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def is_gzip(head: bytes) -> bool:
-    """Whether the bytes begin a gzip file (RFC 1952, section 2.3.1)."""
-    return head.startswith(_GZIP_MAGIC)
+def format_by_name(name: str) -> InputFormat | None:
+    """The format that a name says, packed or not."""
+    plain = name.lower()
+    plain = next((plain.removesuffix(p) for p in _PACKED if plain.endswith(p)), plain)
+    return next((f for suffix, f in _BY_SUFFIX.items() if plain.endswith(suffix)), None)
+
+
+def says_parquet(name: str) -> bool:
+    """Whether it is Parquet by its name, and not packed once more."""
+    return format_by_name(name) is InputFormat.PARQUET and not name.lower().endswith(_PACKED)
 
 
 def detect_format(asked: InputFormat, name: str, head: bytes) -> InputFormat:
     """The format of an input that begins with `head`, unpacked; `asked` wins unless it is auto. Raises InputError."""
+    if head.startswith(_PARQUET_MAGIC) or InputFormat.PARQUET is asked:
+        return _parquet(asked, name)
+    _check_text(name, head)
     if asked is not InputFormat.AUTO:
         return asked
-    plain = name.lower().removesuffix(".gz")
-    named = next((f for suffix, f in _BY_SUFFIX.items() if plain.endswith(suffix)), None)
-    if named is InputFormat.CSV:
+    named = format_by_name(name)
+    if named in (InputFormat.CSV, InputFormat.PARQUET):
         return named
     first_line = head.removeprefix(UTF8_BOM).lstrip().partition(b"\n")[0]
     if first_line.startswith(b"[") and named is None:
@@ -36,6 +51,20 @@ def detect_format(asked: InputFormat, name: str, head: bytes) -> InputFormat:
     if named is None and not first_line.startswith(b"{"):
         return InputFormat.CSV
     return InputFormat.OPENAI if _is_openai(first_line) else InputFormat.JSONL
+
+
+def _check_text(name: str, head: bytes) -> None:
+    """What is no text could be read as a CSV file with a strange header."""
+    if head.startswith(_ZIP_MAGIC):
+        raise InputError(f"{name}: is a zip file, as the workbooks of Excel are; save it as CSV, or pack it with gzip")
+    if head.startswith(_UTF16_BOMS) or b"\0" in head.partition(b"\n")[0]:
+        raise InputError(f"{name}:1: is UTF-16 or no text at all; save it as UTF-8")
+
+
+def _parquet(asked: InputFormat, name: str) -> InputFormat:
+    if asked not in (InputFormat.AUTO, InputFormat.PARQUET):
+        raise InputError(f"{name}: is Parquet, but spec.input.format is {asked.value}; set it to parquet, or remove it")
+    return InputFormat.PARQUET
 
 
 def _is_openai(first_line: bytes) -> bool:

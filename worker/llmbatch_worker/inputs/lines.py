@@ -6,22 +6,59 @@ from llmbatch_contract.errors import InputError
 
 MAX_LINE_BYTES = 64 << 20
 UTF8_BOM = b"\xef\xbb\xbf"
+_PIECE_BYTES = 1 << 20
+"""Lines are made of so many bytes at a time, however large the blocks are: small items take much more room."""
 
 
-def lines_of(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The lines of `blocks`, without their newlines (a carriage return stays).
+def line_lists(blocks: Iterable[bytes], name: str) -> Iterator[list[bytes]]:
+    """The lines of `blocks`, without their newlines (a carriage return stays), many at a time.
 
     Raises InputError for a line of more than MAX_LINE_BYTES, so that memory stays bounded on input without newlines.
     """
-    carry = b""
-    for block in blocks:
-        lines = (carry + block).split(b"\n")
-        carry = lines.pop()
-        if len(carry) > MAX_LINE_BYTES:
+    carry: list[bytes] = []
+    carried = 0
+    for piece in _pieces(blocks):
+        lines = piece.split(b"\n")
+        if len(lines) > 1:
+            lines[0] = b"".join((*carry, lines[0]))
+            carry, carried = [], 0
+        rest = lines.pop()
+        carry.append(rest)
+        carried += len(rest)
+        if carried > MAX_LINE_BYTES:
             raise InputError(f"{name}: a line is longer than {MAX_LINE_BYTES >> 20} MiB; is this a text file of items?")
+        if lines:
+            yield lines
+    if carried:
+        yield [b"".join(carry)]
+
+
+def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        if len(block) <= _PIECE_BYTES:
+            yield block
+        else:
+            yield from (block[at : at + _PIECE_BYTES] for at in range(0, len(block), _PIECE_BYTES))
+
+
+def lines_of(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The lines of `blocks`, one by one."""
+    for lines in line_lists(blocks, name):
         yield from lines
-    if carry:
-        yield carry
+
+
+def blocks_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines, with their newlines, as blocks."""
+    waiting: list[bytes] = []
+    size = 0
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        if size >= _PIECE_BYTES // 4:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 def text_of(line: bytes, name: str, number: int) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from llmbatch_contract.errors import InputError
 from llmbatch_contract.records import Item
 from llmbatch_contract.spec import Api
-from llmbatch_worker.inputs.jsonl import read_jsonl
-from llmbatch_worker.inputs.rows import Row
+from llmbatch_worker.inputs.jsonl import jsonl_rows
+from llmbatch_worker.inputs.rows import Row, Rows
 
 ID_FIELD = "custom_id"
 FIELDS = [ID_FIELD, "method", "url", "body"]
@@ -23,11 +23,18 @@ def looks_like_openai(item: Item) -> bool:
 
 def read_openai(blocks: Iterable[bytes], name: str, start: int = 0) -> Iterator[Row]:
     """Rows as in `read_jsonl`, each checked to be a request."""
-    for row in read_jsonl(blocks, name, start):
-        problem = _problem(row.item)
-        if problem is not None:
-            raise InputError(f"{name}:{row.line}: {problem}")
-        yield row
+    for rows in openai_rows(blocks, name, start):
+        yield from rows.one_by_one()
+
+
+def openai_rows(blocks: Iterable[bytes], name: str, start: int = 0) -> Iterator[Rows]:
+    """The same rows, many at a time."""
+    for rows in jsonl_rows(blocks, name, start):
+        for line, item in zip(rows.lines, rows.items, strict=True):
+            problem = _problem(item)
+            if problem is not None:
+                raise InputError(f"{name}:{line}: {problem}")
+        yield rows
 
 
 def api_of(item: Item) -> Api:

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
@@ -15,7 +13,7 @@ from llmbatch_telemetry.lag import watch_loop
 from llmbatch_telemetry.spans import Value
 from llmbatch_telemetry.telemetry import Telemetry
 from llmbatch_worker.asking import Asker
-from llmbatch_worker.events import Heard
+from llmbatch_worker.events import Unfailing
 from llmbatch_worker.link import Link
 from llmbatch_worker.observing.calls import Calls
 from llmbatch_worker.observing.contents import input_messages, output_messages
@@ -41,17 +39,17 @@ class Observer:
         spec = job.batch.spec
         self._telemetry, self._asker = telemetry, asker
         calls = Calls(spec, plan.input.format)
-        self.listeners: tuple[Heard, ...] = ()
+        self.listeners: tuple[Unfailing, ...] = ()
         self.new_span_id: Callable[[], str] | None = None
         """For attempts; None: there are no spans."""
         self._spans: SpanKeeper | None = None
         if telemetry.meters.is_on:
-            self.listeners += (_unfailing(Measuring(telemetry.meters, calls).heard),)
+            self.listeners += (Unfailing(Measuring(telemetry.meters, calls).heard, _FAULT),)
         if telemetry.has_spans:
             contents = self._contents if spec.telemetry.capture_content else _no_contents
             stages = stages_of(plan, job.batch.metadata, process)
             self._spans = SpanKeeper(telemetry, plan, stages, calls, spec.telemetry.sampled_items, contents)
-            self.listeners += (_unfailing(self._spans.heard),)
+            self.listeners += (Unfailing(self._spans.heard, _FAULT),)
             self.new_span_id = telemetry.span_id
 
     def timed(self, link: Link) -> Link:
@@ -102,33 +100,6 @@ class Observer:
         if answer is not None and question.api is not Api.EMBEDDINGS and (output := answer.output or answer.refusal):
             content[names.GEN_AI_OUTPUT] = output_messages(output, answer.finish_reason)
         return content
-
-
-def _unfailing(heard: Heard) -> Heard:
-    """The same for a listener's faults to cost what it would have told, not the batch. The first is logged."""
-    faults = _Faults()
-    return {kind: faults.caught_of(hear) for kind, hear in heard.items()}
-
-
-@dataclass
-class _Faults:
-    """Of one listener."""
-
-    is_known: bool = False
-
-    def caught_of(self, hear: Callable[[Any], None]) -> Callable[[Any], None]:
-        def unfailing(event: Any) -> None:
-            try:
-                hear(event)
-            except Exception:  # noqa: BLE001
-                self._note()
-
-        return unfailing
-
-    def _note(self) -> None:
-        if not self.is_known:
-            _log.exception(_FAULT)
-        self.is_known = True
 
 
 def _no_contents(_item: EndedItem) -> dict[str, Value]:

@@ -5,6 +5,7 @@ All workers choose alike without a word to each other. Failed items are kept any
 
 import heapq
 import itertools
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -26,7 +27,7 @@ class KeptFor(StrEnum):
 
 def is_sampled(index: int, items: int, budget: int) -> bool:
     """Whether an item of a batch of `items` is one of the `budget` that are spread evenly over it."""
-    return budget >= items or index * budget % items < budget
+    return index * budget % items < budget
 
 
 def slow_per_shard(budget: int, shards: int) -> int:
@@ -39,20 +40,25 @@ class Slowest(Generic[Thing]):
     """The few that took longest, of all that were offered."""
 
     most: int
+    _quickest_s: float = -math.inf
+    """Of those that are kept, once there are as many as may be."""
     _heap: list[tuple[float, int, Thing]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=lambda: itertools.count(0, -1))
 
     def wants(self, took_s: float) -> bool:
         """Whether something that took so long is one of the slowest so far; of equals, the first are."""
-        return len(self._heap) < self.most or took_s > self._heap[0][0]
+        return took_s > self._quickest_s
 
     def keep(self, took_s: float, thing: Thing) -> None:
         """Keep what is wanted, in place of the quickest if there are too many."""
         push = heapq.heappush if len(self._heap) < self.most else heapq.heapreplace
         push(self._heap, (took_s, next(self._order), thing))
+        if len(self._heap) == self.most:
+            self._quickest_s = self._heap[0][0]
 
     def take(self) -> list[Thing]:
         """All that are kept, the slowest first."""
         kept = sorted(self._heap, reverse=True)
         self._heap.clear()
+        self._quickest_s = -math.inf
         return [thing for _, _, thing in kept]

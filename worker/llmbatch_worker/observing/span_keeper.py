@@ -14,8 +14,8 @@ from llmbatch_contract.progress import ShardProgress
 from llmbatch_telemetry import names
 from llmbatch_telemetry.spans import Span, Value
 from llmbatch_telemetry.telemetry import Telemetry
-from llmbatch_worker.classify import Failure
-from llmbatch_worker.events import AttemptEnded, Heard, ItemDone, ShardDone, ShardOpened
+from llmbatch_worker.classify import Success
+from llmbatch_worker.events import AttemptFailed, Heard, ItemDone, ShardDone, ShardOpened
 from llmbatch_worker.observing.calls import Calls
 from llmbatch_worker.observing.item_spans import EndedItem, spans_of
 from llmbatch_worker.observing.sampling import KeptFor, Slowest, is_sampled, slow_per_shard
@@ -28,7 +28,7 @@ _MOST_TRIED = 15
 Contents = Callable[[EndedItem], dict[str, Value]]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Open:
     """An attempt at a shard."""
 
@@ -39,7 +39,7 @@ class _Open:
     """As spans: an item would keep its prompt and its answer in memory, however long they are."""
     succeeded: int = 0
     failed: int = 0
-    attempts: int = 0
+    failed_attempts: int = 0
 
     def attributes(self) -> dict[str, Value]:
         return {
@@ -47,7 +47,7 @@ class _Open:
             names.ITEMS: self.before.items,
             names.ITEMS_SUCCEEDED: self.succeeded,
             names.ITEMS_FAILED: self.failed,
-            names.ATTEMPTS: self.attempts,
+            names.ATTEMPTS: self.succeeded + self.failed_attempts,
         }
 
 
@@ -66,14 +66,15 @@ class SpanKeeper:
     has_new_failures: bool = False
     """Failed items have got spans since this was last unset."""
     _open: dict[int, _Open] = field(default_factory=dict)
-    _last: AttemptEnded | None = None
+    _last: AttemptFailed | None = None
+    """Of the item that ends with it, which is told of next."""
 
     @property
     def heard(self) -> Heard:
         """What this listens to."""
         return {
             ShardOpened: self._shard_opened,
-            AttemptEnded: self._attempt_ended,
+            AttemptFailed: self._attempt_failed,
             ItemDone: self._item_done,
             ShardDone: lambda event: self._close(event.shard),
         }
@@ -88,40 +89,44 @@ class SpanKeeper:
         slowest = Slowest[tuple[Span, ...]](slow_per_shard(self.budget, len(self.plan.shards)))
         self._open[number] = _Open(self.stages.shard_id(number), self.clock(), event.progress, slowest)
 
-    def _attempt_ended(self, event: AttemptEnded) -> None:
-        work, attempt, verdict = event.work, event.work.attempt, event.verdict
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        work, attempt, failure = event.work, event.work.attempt, event.failure
         if attempt is None:
             return
-        self._open[work.shard].attempts += 1
-        attempt.again_after_s = event.again_after_s
-        if isinstance(verdict, Failure):
-            attempt.category, attempt.status = verdict.category, verdict.status
-        else:
-            attempt.status = 200
+        self._open[work.shard].failed_attempts += 1
+        attempt.category, attempt.status, attempt.again_after_s = failure.category, failure.status, event.again_after_s
         if event.again_after_s is not None:
             work.tried = _kept(work.tried or [], attempt)
-        self._last = event
+        self._last = event if event.again_after_s is None else None
         if event.stops:
-            assert isinstance(verdict, Failure)
-            self._export(self._ended(work, verdict.category), KeptFor.FAILED)
+            self._export(self._failed(work, failure.category), KeptFor.FAILED)
 
     def _item_done(self, event: ItemDone) -> None:
-        shard, record, work = self._open[event.shard], event.record, event.work
-        if "error" in record:
-            shard.failed += 1
-            self.has_new_failures = True
-            self._export(self._ended(work, Category(record["error"]["category"])), KeptFor.FAILED)
+        shard, work = self._open[event.shard], event.work
+        if event.success is None:
+            self._item_failed(shard, event)
             return
         shard.succeeded += 1
         if is_sampled(work.number, self.plan.items, self.budget):
-            self._export(self._ended(work), KeptFor.SAMPLED)
+            self._export(self._answered(work, event.success), KeptFor.SAMPLED)
         elif shard.slowest.wants(took_s := self.clock() - (work.first_attempt_at or 0.0)):
-            shard.slowest.keep(took_s, self._spans_of(self._ended(work), KeptFor.SLOW))
+            shard.slowest.keep(took_s, self._spans_of(self._answered(work, event.success), KeptFor.SLOW))
 
-    def _ended(self, work: Work, category: Category | None = None) -> EndedItem:
+    def _item_failed(self, shard: _Open, event: ItemDone) -> None:
+        assert "error" in event.record
+        shard.failed += 1
+        self.has_new_failures = True
+        self._export(self._failed(event.work, Category(event.record["error"]["category"])), KeptFor.FAILED)
+
+    def _answered(self, work: Work, success: Success) -> EndedItem:
+        if work.attempt is not None:
+            work.attempt.status = 200
+        return EndedItem(work, self.clock(), success)
+
+    def _failed(self, work: Work, category: Category) -> EndedItem:
         last, self._last = self._last, None
-        verdict = last.verdict if last is not None and last.work is work else None
-        return EndedItem(work, self.clock(), verdict, category)
+        failure = last.failure if last is not None and last.work is work else None
+        return EndedItem(work, self.clock(), failure, category)
 
     def _export(self, item: EndedItem, why: KeptFor) -> None:
         for span in self._spans_of(item, why):

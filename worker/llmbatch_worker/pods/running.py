@@ -9,6 +9,7 @@ from llmbatch_contract.errors import (
     InputMissingError,
     LLMBatchError,
     StoreAwayError,
+    StoreDeniedError,
     StoreFullError,
 )
 from llmbatch_contract.exits import Exit, exit_for
@@ -18,6 +19,7 @@ from llmbatch_worker.channel import Channel
 from llmbatch_worker.pods import stages
 from llmbatch_worker.pods.halting import Halt, Halted
 from llmbatch_worker.pods.places import PodStores
+from llmbatch_worker.pods.pod import Pod
 from llmbatch_worker.pods.setting import Setting, read_config, read_stop
 from llmbatch_worker.pods.telling import Telling, start_telling
 from llmbatch_worker.pods.words import Notes, leave
@@ -25,12 +27,14 @@ from llmbatch_worker.stores.measured import measured
 
 _log = logging.getLogger(__name__)
 
-_STAGES: dict[Stage, Callable[[stages.Pod], Exit]] = {
+_PASSING = (StoreAwayError, StoreDeniedError, StoreFullError)
+_STAGES: dict[Stage, Callable[[Pod], Exit]] = {
     Stage.PLAN: stages.plan_stage,
     Stage.CANARY: stages.canary_stage,
     Stage.SHARD: stages.shard_stage,
     Stage.FINALIZE: stages.finalize_stage,
     Stage.RUN: stages.run_stage,
+    Stage.CLEAN: stages.clean_stage,
 }
 
 
@@ -67,8 +71,9 @@ def _run(setting: Setting, halt: Halt, notes: Notes, afterwards: contextlib.Exit
     telling = start_telling(setting, config)
     afterwards.callback(_close, telling, halt)
     try:
-        stores = measured(PodStores(channel, setting.input_folder), telling.telemetry.meters)
-        pod = stages.Pod(setting, config, read_stop(setting.stop), channel, stores, halt, telling, notes)
+        places = PodStores(channel, config, setting)
+        stores = measured(places, telling.telemetry.meters)
+        pod = Pod(setting, config, read_stop(setting.stop), channel, stores, places.troubles, halt, telling, notes)
         return _STAGES[setting.stage](pod)
     finally:
         channel.close()
@@ -95,6 +100,6 @@ def _name_in_logs(setting: Setting, config: PodConfig) -> None:
 
 def _exit_for(error: LLMBatchError, halt: Halt) -> Exit:
     """The code that makes Kubernetes do what helps: try again, give up, or count it for nothing."""
-    if isinstance(error, BatchGoneError) or (halt.is_asked and isinstance(error, StoreAwayError | StoreFullError)):
+    if isinstance(error, BatchGoneError) or (halt.is_asked and isinstance(error, _PASSING)):
         return Exit.INTERRUPTED
     return Exit.FAILED if isinstance(error, InputMissingError) else exit_for(error)

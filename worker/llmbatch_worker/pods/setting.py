@@ -3,21 +3,25 @@
 import gzip
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydantic
 
 from llmbatch_contract.errors import InvalidError
 from llmbatch_contract.pods import (
+    CA_FOLDER,
+    CREDENTIALS_FOLDER,
     INPUT_FOLDER,
     JOB_VARIABLE,
     LAST_WORDS_PATH,
     NODE_VARIABLE,
     POD_NAME_VARIABLE,
     POD_UID_VARIABLE,
+    SIGNING_KEY_VARIABLE,
     TOKEN_FOLDER,
     TOKEN_NAME,
+    VOLUMES_FOLDER,
     PodConfig,
     Stage,
 )
@@ -43,6 +47,11 @@ class Setting:
     token_file: Path
     input_folder: Path
     last_words: Path
+    volumes_folder: Path = Path(VOLUMES_FOLDER)
+    credentials_folder: Path = Path(CREDENTIALS_FOLDER)
+    ca_folder: Path = Path(CA_FOLDER)
+    signing_key: str | None = field(default=None, repr=False)
+    """Of delivered results; None: the namespace has none."""
 
 
 def read_setting(stage: Stage, config: Path, stop: str | None, environment: Mapping[str, str] = os.environ) -> Setting:
@@ -61,6 +70,10 @@ def read_setting(stage: Stage, config: Path, stop: str | None, environment: Mapp
         token_file=Path(environment.get("_LLMBATCH_TOKEN", f"{TOKEN_FOLDER}/{TOKEN_NAME}")),
         input_folder=Path(environment.get("_LLMBATCH_INPUT_FOLDER", INPUT_FOLDER)),
         last_words=Path(environment.get("_LLMBATCH_LAST_WORDS", LAST_WORDS_PATH)),
+        volumes_folder=Path(environment.get("_LLMBATCH_VOLUMES", VOLUMES_FOLDER)),
+        credentials_folder=Path(environment.get("_LLMBATCH_CREDENTIALS", CREDENTIALS_FOLDER)),
+        ca_folder=Path(environment.get("_LLMBATCH_CA", CA_FOLDER)),
+        signing_key=environment.get(SIGNING_KEY_VARIABLE),
     )
 
 

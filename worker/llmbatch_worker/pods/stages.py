@@ -6,62 +6,41 @@ shall be at work a second after its start.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pydantic
 
 from llmbatch_contract import layout
-from llmbatch_contract.errors import ClaimLostError, InvalidError, StateMismatchError
+from llmbatch_contract.errors import (
+    ClaimLostError,
+    InputMissingError,
+    InvalidError,
+    StateMismatchError,
+    StoreAwayError,
+    StoreDeniedError,
+    StoreFullError,
+)
 from llmbatch_contract.exits import Exit
 from llmbatch_contract.plan import Plan
-from llmbatch_contract.pods import PodConfig
-from llmbatch_contract.reports import StopReason
 from llmbatch_telemetry import names
 from llmbatch_telemetry.names import SpanName
 from llmbatch_telemetry.spans import Value
-from llmbatch_worker.channel import Channel
-from llmbatch_worker.pods.canary import Stopwatch, canary_counts, first_items
-from llmbatch_worker.pods.halting import Halt
-from llmbatch_worker.pods.journal import Journal, log
-from llmbatch_worker.pods.setting import Setting
-from llmbatch_worker.pods.telling import Telling
-from llmbatch_worker.pods.words import Notes, facts_of, final_counts
-from llmbatch_worker.stores.protocol import Store, Stores
+from llmbatch_worker.pods import housekeeping
+from llmbatch_worker.pods.canary import first_items
+from llmbatch_worker.pods.journal import log
+from llmbatch_worker.pods.pod import Pod
+from llmbatch_worker.pods.words import facts_of, final_counts
+from llmbatch_worker.pods.working import work
 from llmbatch_worker.work import utc
 
-if TYPE_CHECKING:
-    from llmbatch_worker.engine import Ended
-
-_DRAIN_S = 5.0
-_GIVE_UP_S = 15.0
-"""After SIGTERM, how long the store is waited for; Kubernetes kills after 30 s."""
-
-
-@dataclass
-class Pod:
-    """What a stage works with."""
-
-    setting: Setting
-    config: PodConfig
-    stop: StopReason | None
-    """Why the batch ended early."""
-    channel: Channel
-    stores: Stores
-    halt: Halt
-    telling: Telling
-    notes: Notes = field(default_factory=Notes)
-
-    @property
-    def working(self) -> Store:
-        """The store of working objects."""
-        return self.stores.open(self.config.job.store_uri)
+_FINALIZE_WAITS_S = 600.0
+"""For a store in trouble; then another pod tries."""
+_WRITES_AGAIN = 3
 
 
 def plan_stage(pod: Pod) -> Exit:
     """Plan, unless an earlier pod did."""
-    with pod.telling.stage(SpanName.PLAN) as told:
+    with pod.watching(), pod.telling.stage(SpanName.PLAN) as told:
         _tell_of_plan(told, _plan_or_continue(pod))
     return Exit.SUCCEEDED
 
@@ -84,10 +63,19 @@ def _plan_or_continue(pod: Pod) -> Plan:
     """The batch's plan. Raises InputError, InvalidError and StoreError."""
     if pod.working.exists(layout.PLAN):
         return _planned_before(pod)
+    pod.troubles.is_patient = False
     try:
+        housekeeping.take_place(pod.config, pod.stores, pod.troubles, pod.halt.check)
         return _make_plan(pod)
     except ClaimLostError:  # another pod was quicker; its plan is as good
         return _planned_before(pod)
+    except InvalidError as error:
+        is_final = not isinstance(error, InputMissingError) and not pod.working.exists(layout.PLAN)
+        if is_final:  # it is never tried again
+            housekeeping.leave_nothing(pod.config, pod.stores)
+        raise
+    finally:
+        pod.troubles.is_patient = True
 
 
 def _make_plan(pod: Pod) -> Plan:
@@ -124,11 +112,12 @@ def _planned_before(pod: Pod) -> Plan:
 
 def canary_stage(pod: Pod) -> Exit:
     """Ask the first items of some shards, and leave these shards to the pods that come after."""
+    pod.troubles.is_patient = True
     canary = pod.config.job.batch.spec.canary
     with pod.telling.shard(0):
         plan = _planned_before(pod)
         first = first_items(plan.shards, canary.items if canary is not None else 0)
-        return asyncio.run(_work(pod, plan, first, first))
+        return asyncio.run(work(pod, plan, first, first))
 
 
 def shard_stage(pod: Pod) -> Exit:
@@ -136,94 +125,93 @@ def shard_stage(pod: Pod) -> Exit:
     index = pod.setting.index
     if not index.isdecimal():
         raise InvalidError(f"JOB_COMPLETION_INDEX is {index!r}, which is no number")
+    pod.troubles.is_patient = True
     with pod.telling.shard(int(index)):
         plan = _planned_before(pod)
         if int(index) >= len(plan.shards):
             raise InvalidError(f"JOB_COMPLETION_INDEX is {index!r}, which is none of {len(plan.shards)} shards")
-        return asyncio.run(_work(pod, plan, [int(index)]))
+        return asyncio.run(work(pod, plan, [int(index)]))
 
 
 def finalize_stage(pod: Pod) -> Exit:
     """Write the outputs, unless an earlier pod did; a batch that ended before it was planned is planned now."""
-    _finalize(pod, _plan_if_need_be(pod))
+    pod.troubles.is_patient, pod.troubles.limit_s = True, _FINALIZE_WAITS_S
+    with pod.watching():
+        summary = _written_before(pod)
+        _finalize(pod, None if summary is not None else _plan_if_need_be(pod), summary)
     return Exit.SUCCEEDED
 
 
 def run_stage(pod: Pod) -> Exit:
     """All of it, for a small batch."""
-    plan = _plan_if_need_be(pod)
+    if (summary := _written_before(pod)) is not None:  # the plan may be gone, and nothing is asked again
+        _finalize(pod, None, summary)
+        return Exit.SUCCEEDED
+    with pod.watching():
+        plan = _plan_if_need_be(pod)
     with pod.telling.shard(0):
-        code = asyncio.run(_work(pod, plan, range(len(plan.shards))))
+        code = asyncio.run(work(pod, plan, range(len(plan.shards))))
     pod.halt.check()
     if code is Exit.SUCCEEDED:
-        _finalize(pod, plan)
+        pod.troubles.limit_s = _FINALIZE_WAITS_S
+        with pod.watching():
+            _finalize(pod, plan)
     return code
 
 
-async def _work(pod: Pod, plan: Plan, shards: Iterable[int], first: Mapping[int, int] | None = None) -> Exit:
-    """Work on shards until they are done, or there is a reason to leave; of those in `first`, on so many items."""
-    from llmbatch_worker.engine import Engine
-    from llmbatch_worker.pods.link import HttpsLink
-
-    numbers, loop = list(shards), asyncio.get_running_loop()
-    journal, stopwatch = Journal(pod.telling.stages), Stopwatch()
-    link = HttpsLink(pod.channel, facts_of(plan), numbers, lambda: engine.interrupt())
-    pod_name = pod.setting.place.pod
-    engine = Engine(
-        pod.config.job, plan, link,
-        worker=pod_name, stores=pod.stores, listeners=(journal, pod.telling, *([] if first is None else [stopwatch])),
-        telemetry=pod.telling.telemetry, process=pod_name, first=first, waits_for_endpoint=True,
-    )  # fmt: skip
-
-    def leave() -> None:
-        pod.channel.patience.end_in(_GIVE_UP_S)
-        engine.interrupt(_DRAIN_S)
-
-    try:
-        with pod.halt.telling(lambda: loop.call_soon_threadsafe(leave)):
-            ended = await engine.run()
-    finally:
-        pod.notes.progress = journal.progress if len(numbers) == 1 else None
-    pod.notes.stop = ended.stop
-    if first is None:
-        return _code(ended, is_done=journal.done.issuperset(numbers))
-    if ended.is_finished:
-        pod.notes.canary = canary_counts((journal.of(number) for number in numbers), stopwatch.per_minute)
-    return _code(ended, is_done=ended.is_finished)
+def clean_stage(pod: Pod) -> Exit:
+    """Remove what a deleted batch has left."""
+    log.info("removed %d working objects", housekeeping.clean_up(pod.config, pod.stores, pod.halt.check))
+    return Exit.SUCCEEDED
 
 
-def _code(ended: "Ended", *, is_done: bool) -> Exit:
-    """How work ended; shards that are done are done, whatever else happened at the end."""
-    if is_done:
-        return Exit.SUCCEEDED
-    if ended.stop is not None or ended.told_to_stop:
-        log.warning("stopped: %s", ended.stop.category if ended.stop is not None else "the batch stops")
-        return Exit.STOPPED
-    log.info("told to end: what was answered is written down")
-    return Exit.INTERRUPTED
-
-
-def _finalize(pod: Pod, plan: Plan) -> None:
+def _finalize(pod: Pod, plan: Plan | None, summary: dict[str, Any] | None = None) -> None:
+    """Write the outputs of a plan, unless an earlier pod did, which left this summary; then clear up."""
     with pod.telling.stage(SpanName.FINALIZE) as told:
-        pod.notes.final = counts = final_counts(_summary(pod, plan))
+        if summary is None:
+            assert plan is not None
+            summary = _write_patiently(pod, plan)
+        pod.notes.final = counts = final_counts(summary)
         told[names.ITEMS] = counts.items
         told[names.ITEMS_SUCCEEDED] = counts.succeeded
         told[names.ITEMS_FAILED] = counts.failed
         told[names.ITEMS_CANCELLED] = counts.cancelled
         told[names.ATTEMPTS] = counts.attempts
+    pod.troubles.is_patient = False
+    housekeeping.leave_nothing(pod.config, pod.stores)
 
 
-def _summary(pod: Pod, plan: Plan) -> dict[str, Any]:
-    """The summary, as an earlier pod wrote it or as this one does."""
+def _written_before(pod: Pod) -> dict[str, Any] | None:
+    """The summary, if an earlier pod wrote it."""
     import orjson
 
-    from llmbatch_worker.finalizing.finalizer import SUMMARY_NAME, finalize
+    from llmbatch_worker.finalizing.names import SUMMARY_NAME
 
-    output = pod.stores.open(pod.config.job.output_uri)
-    if output.exists(SUMMARY_NAME):
-        summary: dict[str, Any] = orjson.loads(output.read(SUMMARY_NAME))
-        if summary["uid"] == plan.uid:
-            return summary
+    if not pod.output.exists(SUMMARY_NAME):
+        return None
+    try:
+        summary: dict[str, Any] = orjson.loads(pod.output.read(SUMMARY_NAME))
+        return summary if summary["uid"] == pod.config.uid else None
+    except (orjson.JSONDecodeError, KeyError, TypeError):  # somebody else's
+        return None
+
+
+def _write_patiently(pod: Pod, plan: Plan) -> dict[str, Any]:
+    """Large objects cannot be sent again from the middle, so outputs are written anew when the store is back."""
+    for _ in range(_WRITES_AGAIN):
+        try:
+            return _write_outputs(pod, plan)
+        except (StoreAwayError, StoreDeniedError, StoreFullError) as error:
+            log.warning("the outputs are written again: %s", error)
+        # A small write, which waits and is told of.
+        housekeeping.take_place(pod.config, pod.stores, pod.troubles, pod.halt.check)
+    return _write_outputs(pod, plan)
+
+
+def _write_outputs(pod: Pod, plan: Plan) -> dict[str, Any]:
+    from llmbatch_worker.finalizing.delivery import Way
+    from llmbatch_worker.finalizing.finalizer import finalize
+
     summary = finalize(
         pod.config.job,
         plan,
@@ -231,6 +219,7 @@ def _summary(pod: Pod, plan: Plan) -> dict[str, Any]:
         now=_now(),
         stores=pod.stores,
         on_items=lambda _items: pod.halt.check(),
+        delivery=Way(pod.setting.signing_key, pod.halt.check),
     )
     log.info("finalized: %s", summary["phase"])
     return summary

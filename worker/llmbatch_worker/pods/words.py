@@ -54,12 +54,16 @@ def facts_of(plan: Plan, misfits: int = 0, first_misfit: str | None = None) -> P
         input_tokens_estimate=plan.input_tokens_estimate,
         misfits=misfits,
         first_misfit=first_misfit,
+        format=plan.input.format.value,
+        packing=plan.input.packing.value,
+        objects=len(plan.input.objects),
+        bytes=plan.input.size,
     )
 
 
 def final_counts(summary: dict[str, Any]) -> FinalCounts:
     """What is worth knowing of a summary, fresh or read again."""
-    items, output = summary["items"], summary["output"]
+    items, output, delivery = summary["items"], summary["output"], summary.get("delivery") or {}
     return FinalCounts(
         items=items["total"],
         succeeded=items["succeeded"],
@@ -72,8 +76,18 @@ def final_counts(summary: dict[str, Any]) -> FinalCounts:
         latency_ms=summary["latency_ms"],
         errors=[_error_count(row, number < _SAMPLED_ERRORS) for number, row in enumerate(summary["errors"])],
         output_bytes=output["results"]["bytes"] + output["errors"]["bytes"],
-        results_name=output["results"]["uri"].rpartition("/")[2],
+        delivered=delivery.get("delivered"),
+        undelivered=delivery.get("undelivered", 0),
+        delivery_error=delivery.get("error"),
+        results_name=_name_of(output["results"]),
+        errors_name=_name_of(output["errors"]),
     )
+
+
+def _name_of(row: dict[str, Any]) -> str:
+    """In the folder of outputs; earlier versions wrote no name."""
+    name: str = row.get("name") or row["uri"].rpartition("/")[2]
+    return name
 
 
 def _error_count(row: dict[str, Any], has_sample: bool) -> ErrorCount:

@@ -9,7 +9,7 @@ import errno
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,12 +27,15 @@ from obstore.exceptions import (
 
 from llmbatch_contract.errors import (
     InputChangedError,
+    StoreAwayError,
     StoreError,
     StoreFullError,
     StoreMissingError,
     StoreReadOnlyError,
 )
-from llmbatch_worker.stores.protocol import ObjectInfo, Write
+from llmbatch_contract.layout import WORK_FOLDER
+from llmbatch_worker.stores.patterns import Pattern, pattern_of
+from llmbatch_worker.stores.protocol import FOLDER_CADENCE, Cadence, Found, ObjectInfo, Write
 from llmbatch_worker.stores.uris import local_path, split_uri
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ RESTORE = "put the planned version back, or start over with another output.uri o
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TRIES = 4
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
+_AWAY = {errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN}
 
 T = TypeVar("T")
 
@@ -52,15 +56,21 @@ class LocalStore:
 
     def __init__(self, uri: str, *, create: bool = True) -> None:
         self.uri = uri.rstrip("/")
-        path = local_path(uri)
+        self._folder = path = local_path(uri)
+        shown = self.where("").rstrip("/") or "/"
         if path.exists() and not path.is_dir():
-            raise StoreError(f"cannot open the folder {path}: it is a file")
+            raise StoreError(f"cannot open the folder {shown}: it is a file")
         if not create and not path.is_dir():
-            raise StoreMissingError(f"{path} is not a folder")
+            raise StoreMissingError(f"{shown} is not a folder")
         try:
             self._store = obstore.store.LocalStore(path, mkdir=True)
         except (BaseError, OSError) as error:
-            raise _store_error(error, f"cannot open the folder {path}") from error
+            raise _store_error(error, f"cannot open the folder {shown}") from error
+
+    @property
+    def cadence(self) -> Cadence:
+        """Calls cost next to nothing."""
+        return FOLDER_CADENCE
 
     def info(self, name: str) -> ObjectInfo:
         """Size and version of an object. A folder, pipe or device in its place is an error, not a wait for ever."""
@@ -70,10 +80,10 @@ class LocalStore:
         return ObjectInfo(meta["size"], meta["e_tag"])
 
     def _check_file(self, name: str) -> None:
-        path = Path(self.where(name))
+        path = self._path(name)
         if path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "not a regular file"
-            raise StoreError(f"cannot read {path}: it is {kind}; give a file")
+            raise StoreError(f"cannot read {self.where(name)}: it is {kind}; give a file")
 
     def read(self, name: str) -> bytes:
         """A whole object."""
@@ -117,7 +127,7 @@ class LocalStore:
 
     def _make_durable(self, name: str) -> None:
         """What is said to be written outlives a crash of the machine."""
-        path = Path(self.where(name))
+        path = self._path(name)
         for each in (path, path.parent):
             number = os.open(each, os.O_RDONLY)
             try:
@@ -153,9 +163,34 @@ class LocalStore:
             writer.close()
             self._make_durable(name)
 
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove objects; those that are not there are passed over. Folders that are empty then go, too."""
+        folders = set()
+        for name in names:
+            path = self._path(name)
+            with self._errors("cannot remove", name):
+                path.unlink(missing_ok=True)
+            folders.add(path.parent)
+        for folder in folders:
+            self._remove_empty(folder)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """A folder and those that it is in, if there is nothing in them; of a batch's own one nothing is left."""
+        is_work = self._folder.parent.name == WORK_FOLDER
+        top = self._folder.parent.parent if is_work else self._folder
+        while folder.is_relative_to(top) and folder != top:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
     def where(self, name: str) -> str:
         """The object as the user knows it: a path for local folders."""
-        return str(local_path(f"{self.uri}/") / name)
+        return str(self._path(name))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name
 
     @contextlib.contextmanager
     def _errors(self, what: str, name: str) -> Iterator[None]:
@@ -179,8 +214,41 @@ class LocalStores:
         folder, name = split_uri(uri)
         return LocalStore(folder, create=False), name
 
+    def find_inputs(self, uri: str) -> Iterable[Found]:
+        """The file, or those that a pattern or a folder stands for."""
+        return find_files(uri)
+
 
 LOCAL = LocalStores()
+
+
+def find_files(uri: str) -> Iterator[Found]:
+    """The files that a file:// URI stands for, in the order of their names."""
+    given = f"{local_path(uri)}{'/' if uri.endswith('/') else ''}"
+    for name in names_of(given, Path("/")):
+        path = Path(name)
+        yield Found(path.as_uri(), LocalStore(path.parent.as_uri(), create=False).info(path.name))
+
+
+def names_of(name: str, root: Path) -> list[str]:
+    """The names below a folder that a name or a pattern stands for, sorted. Raises StoreMissingError for no match."""
+    pattern = pattern_of(name)
+    if isinstance(pattern, str):
+        return [pattern]
+    if found := sorted(_files_of(pattern, root)):
+        return found
+    raise StoreMissingError(f"there is no file {name}")
+
+
+def _files_of(pattern: Pattern, root: Path) -> Iterator[str]:
+    """Links to folders are followed only where the depth is bounded: they may lead in a circle."""
+    start, cut = str(root / pattern.folder.rstrip("/")), len(str(root).rstrip("/")) + 1
+    if str(root) == "/":
+        start, cut = pattern.folder or "/", 0
+    for folder, folders, files in os.walk(start, followlinks=pattern.depth is not None):
+        below = folder[cut:]
+        yield from filter(pattern.matches, (os.path.join(below, name) for name in files))  # noqa: PTH118
+        folders[:] = [name for name in folders if pattern.may_match_below(os.path.join(below, name))]  # noqa: PTH118
 
 
 def _patiently(operation: Callable[[], T]) -> T:
@@ -213,6 +281,8 @@ def _store_error(error: BaseException, what: str) -> StoreError:
         return StoreFullError(f"{what}: no space left; free some and run again, what was written so far is kept")
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or isinstance(error, PermissionDeniedError | PermissionError):
         return StoreReadOnlyError(f"{what}: permission denied or read-only; give write access or another place")
+    if number is not None and number in _AWAY:
+        return StoreAwayError(f"{what}: the file server is not to be reached ({os.strerror(number)})")
     if "/#" in str(error) or isinstance(error, ValueError):
         return StoreError(f"{what}: names with control characters, or that end in # and digits, do not work; rename it")
     reason = os.strerror(number) if number else str(error).partition("\n")[0]

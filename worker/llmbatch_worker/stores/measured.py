@@ -3,13 +3,16 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from llmbatch_contract.errors import LLMBatchError
 from llmbatch_telemetry import names
 from llmbatch_telemetry.meters import Meters
-from llmbatch_worker.stores.protocol import ObjectInfo, Readable, Store, Stores, Write
+from llmbatch_worker.stores.protocol import Cadence, Found, ObjectInfo, Readable, Store, Stores, Write
+
+T = TypeVar("T")
 
 
 def measured(stores: Stores, meters: Meters) -> Stores:
@@ -56,6 +59,21 @@ class MeasuredStores:
         found, name = self.stores.open_input(uri)
         return _MeasuredReadable(found, self.times), name
 
+    def find_inputs(self, uri: str) -> Iterable[Found]:
+        """The objects that a URI stands for."""
+        return _each(self.stores.find_inputs(uri), self.times, "list")
+
+
+def _each(values: Iterable[T], times: _Times, operation: str) -> Iterator[T]:
+    """The same values; getting each of them is measured."""
+    iterator, end = iter(values), object()
+    while True:
+        with times.of(operation):
+            value = next(iterator, end)
+        if value is end:
+            return
+        yield cast("T", value)
+
 
 class _MeasuredReadable:
     """A Readable."""
@@ -68,13 +86,7 @@ class _MeasuredReadable:
             return self._inner.info(name)
 
     def blocks(self, name: str, start: int, end: int, etag: str | None = None) -> Iterator[bytes]:
-        blocks = iter(self._inner.blocks(name, start, end, etag))
-        while True:
-            with self._times.of("get"):
-                block = next(blocks, None)
-            if block is None:
-                return
-            yield block
+        return _each(self._inner.blocks(name, start, end, etag), self._times, "get")
 
     def where(self, name: str) -> str:
         return self._inner.where(name)
@@ -106,6 +118,14 @@ class _MeasuredStore(_MeasuredReadable):
     def names(self, prefix: str) -> list[str]:
         with self._times.of("list"):
             return self._store.names(prefix)
+
+    @property
+    def cadence(self) -> Cadence:
+        return self._store.cadence
+
+    def remove(self, names: Iterable[str]) -> None:
+        with self._times.of("remove"):
+            self._store.remove(names)
 
     @contextlib.contextmanager
     def writer(self, name: str) -> Iterator[Write]:

@@ -12,9 +12,9 @@ from typing import IO
 import orjson
 
 from llmbatch_contract import wire
-from llmbatch_contract.errors import InputChangedError, StoreFullError, StoreMissingError
+from llmbatch_contract.errors import InputChangedError, StoreError, StoreFullError, StoreMissingError
 from llmbatch_worker.channel import Answer, Body, Call, Channel
-from llmbatch_worker.stores.protocol import ObjectInfo, Write
+from llmbatch_worker.stores.protocol import FOLDER_CADENCE, Cadence, ObjectInfo, Write
 
 BLOCK_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 8 << 20
@@ -28,6 +28,11 @@ class CoordinatorStore:
     def __init__(self, channel: Channel, uri: str, path: str) -> None:
         """`uri` is what users see, `path` where the coordinator has it."""
         self._channel, self._uri, self._path = channel, uri.rstrip("/"), path
+
+    @property
+    def cadence(self) -> Cadence:
+        """A call costs little, and nobody pays for it."""
+        return FOLDER_CADENCE
 
     def info(self, name: str) -> ObjectInfo:
         """Size and version of an object."""
@@ -99,6 +104,11 @@ class CoordinatorStore:
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
             yield _careful(file.write, f"cannot write {self.where(name)}")
             self._send(name, file.tell(), lambda: _pieces(file))
+
+    def remove(self, names: Iterable[str]) -> None:
+        """The coordinator itself removes a batch's objects, when the batch is deleted."""
+        if first := next(iter(names), None):
+            raise StoreError(f"cannot remove {self.where(first)}: objects of the built-in store go with their batch")
 
     def where(self, name: str) -> str:
         """The object's URI."""

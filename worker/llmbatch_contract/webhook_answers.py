@@ -1,8 +1,9 @@
-"""What becomes of a delivery by what the receiver answers. Pure."""
+"""What becomes of a webhook by what its receiver answers: that of the operator, and that of results. Pure."""
 
 from dataclasses import dataclass
 
 LONGEST_WAIT_S = 300.0
+_GONE = 410
 _WORTH_ANOTHER_TRY = frozenset((408, 425, 429))
 
 
@@ -25,6 +26,8 @@ class GiveUp:
     """It never will."""
 
     why: str
+    is_gone: bool = False
+    """The receiver wants nothing more at all."""
 
 
 Outcome = Delivered | TryAgain | GiveUp
@@ -38,7 +41,7 @@ def judge(status: int, retry_after: str | None = None) -> Outcome:
     if 300 <= status < 400:
         return GiveUp(f"{what}, a redirect, which is not followed: give the address that it leads to")
     if 400 <= status < 500 and status not in _WORTH_ANOTHER_TRY:
-        return GiveUp(what)
+        return GiveUp(what, is_gone=status == _GONE)
     return TryAgain(what, _seconds(retry_after))
 
 

@@ -1,20 +1,48 @@
-"""Where a stream goes: to stdout, or to a file that appears whole or not at all. And which dead letters pass."""
+"""Where outputs go: to stdout, or to files that appear whole or not at all. And which dead letters pass."""
 
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from llmbatch_cli.outputs.joining import joined
+from llmbatch_cli.outputs.objects import MANIFEST_NAME, Output, OutputObject
 from llmbatch_contract.errors import DownloadError, InvalidError
 
 
-def deliver(blocks: Iterator[bytes], file: Path | None, force: bool) -> None:
+def deliver(blocks: Iterator[bytes], file: str | None, force: bool) -> None:
     """Write a stream to a file, or to stdout."""
-    if file is None or str(file) == "-":
+    if file is None or file == "-":
         to_stdout(blocks)
     else:
-        to_file(blocks, file, force)
+        to_file(blocks, Path(file), force)
+
+
+def deliver_output(output: Output, place: str | None, force: bool) -> None:
+    """Write results or errors: into a folder as they are, else as one stream.
+
+    A folder is one that there is, or a path with `/` at its end.
+    """
+    if place is None or place == "-" or not (place.endswith("/") or Path(place).is_dir()):
+        deliver(joined(output), place, force)
+    elif output.manifest is None:
+        to_folder(output.objects, Path(place), force)
+    else:
+        to_folder([*output.objects, OutputObject(MANIFEST_NAME, iter([output.manifest]))], Path(place), force)
+
+
+def to_folder(objects: Sequence[OutputObject], folder: Path, force: bool) -> None:
+    """Write each object to a file of its name; the folder is made if it is not there. Nothing is fetched in vain."""
+    there = [each.name for each in objects if (folder / each.name).exists()]
+    if there and not force:
+        raise InvalidError(f"{folder / there[0]} exists; --force overwrites it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(f"{folder} cannot be made: {error.strerror}") from error
+    for each in objects:
+        to_file(each.blocks, folder / each.name, force)
 
 
 def to_stdout(blocks: Iterator[bytes]) -> None:
