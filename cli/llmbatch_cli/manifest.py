@@ -42,14 +42,19 @@ def read_job(path: Path, state: Path | None = None) -> Job:
     _check_is_here(spec, str(path))
     uri = None if spec.input.uri is None else _absolute(spec.input.uri, base, str(path), "spec.input.uri", _READ)
     output = _absolute(spec.output.uri or f"{name}-output", base, str(path), "spec.output.uri", OBJECT_SCHEMES)
-    resolved = spec.model_copy(update={"input": spec.input.model_copy(update={"uri": uri})})
+    places = {
+        "input": spec.input.model_copy(update={"uri": uri}),
+        "output": spec.output.model_copy(update={"uri": output}),
+    }
     if state is not None:
         store = state.resolve().as_uri()
     elif output.startswith("file:"):
         store = f"{output.rstrip('/')}/{STATE_FOLDER}"
     else:
         store = (base / f"{name}-state").as_uri()
-    return Job(batch=batch.model_copy(update={"spec": resolved}), store_uri=store, output_uri=output)
+    return Job(
+        batch=batch.model_copy(update={"spec": spec.model_copy(update=places)}), store_uri=store, output_uri=output
+    )
 
 
 def read_manifest(path: Path) -> LLMBatch:

@@ -170,6 +170,11 @@ def test_the_header_says_where_the_first_row_begins() -> None:
             b"a,b,a\n", "a.csv:1: column 'a' stands twice in the header; rename one", id="a column that stands twice"
         ),
         pytest.param(
+            b"a,,\n",
+            "a.csv:1: two columns of the header have no name; name them, or remove them",
+            id="two columns without a name",
+        ),
+        pytest.param(
             b"a,b\n1,2\n\n1,2,3\n",
             "a.csv:4: 3 fields, but the header has 2, near '1,2,3'; is a quote missing?",
             id="a field too many, after a blank line",
@@ -211,7 +216,7 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_rest_of_the_file(data
 
 
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_rows, "MAX_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr(csv_rows, "MAX_ROW_BYTES", 1 << 20)
     served = 0
 
     def endless() -> Iterable[bytes]:
@@ -221,8 +226,8 @@ def test_a_quote_that_is_never_closed_does_not_fill_the_memory(monkeypatch: pyte
             served += 1
             yield b"x\n" * (1 << 17)
 
-    with pytest.raises(InputError):
-        list(read_csv(endless(), "a.csv", 4, columns=["a", "b"], delimiter=","))
+    with pytest.raises(InputError, match=r"^a\.csv:2: a row of over 1 MiB begins here; is a quote missing\?$"):
+        list(read_csv(endless(), "a.csv", 4, columns=["a", "b"], delimiter=",", first_line=2))
     assert served < 40
 
 

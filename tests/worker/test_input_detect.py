@@ -67,6 +67,8 @@ def test_a_json_list_is_not_taken_for_csv(head: bytes) -> None:
         pytest.param(b"PK\x03\x04\x14\0\x06\0", "is a zip file, as the workbooks of Excel are", id="workbook"),
         pytest.param("subject,body\n".encode("utf-16"), "is UTF-16 or no text at all", id="UTF-16"),
         pytest.param("subject,body\n".encode("utf-16-be"), "is UTF-16 or no text at all", id="UTF-16 without a mark"),
+        pytest.param(b"\x1f\x9d\x90s\nx", "is UTF-16 or no text at all", id="packed by compress"),
+        pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is UTF-16 or no text at all", id="an old workbook"),
     ],
 )
 def test_what_is_no_text_is_not_taken_for_a_strange_table(asked: InputFormat, head: bytes, sentence: str) -> None:

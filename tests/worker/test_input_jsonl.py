@@ -158,13 +158,21 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(monkeypatch
 
     def endless() -> Iterable[bytes]:
         nonlocal served
+        yield b"{}\n{}\n"
         while served < 10:
             served += 1
             yield b"x" * (1 << 20)
 
-    with pytest.raises(InputError, match=r"^a\.jsonl: a line is longer than 2 MiB; is this a text file of items\?$"):
+    with pytest.raises(InputError, match=r"^a\.jsonl:3: the line is over 2 MiB; is this a text file of items\?$"):
         list(read_jsonl(endless(), "a.jsonl"))
     assert served == 3
+
+
+def test_what_was_written_here_may_have_longer_lines_than_what_it_was_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
+    long = {"text": "x" * 2000}
+    (row,) = read_jsonl([orjson.dumps(long)], "a.jsonl", is_bounded=False)
+    assert row.item == long
 
 
 def test_a_whole_number_of_64_bits_beside_a_large_fraction_is_read() -> None:
@@ -172,12 +180,26 @@ def test_a_whole_number_of_64_bits_beside_a_large_fraction_is_read() -> None:
     assert row.item == {"id": 18446744073709551615, "x": 9.3e18, "y": -1e300}
 
 
-def test_a_whole_number_keeps_all_its_digits_or_is_refused() -> None:
-    try:
-        (row,) = read(b'{"id": 123456789012345678901234567890}')
-    except InputError:
-        return
-    assert row.item == {"id": 123456789012345678901234567890}
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"123456789012345678901234567890", id="of the field"),
+        pytest.param(b"-9223372036854775809", id="a negative one"),
+        pytest.param(b"[1, [18446744073709551616]]", id="in a list in a list"),
+        pytest.param(b'{"order": {"number": 18446744073709551616}}', id="in an object in an object"),
+    ],
+)
+def test_a_whole_number_of_which_digits_would_get_lost_is_refused(value: bytes) -> None:
+    with pytest.raises(InputError, match=r"^a\.jsonl:2: field id: the number has too many digits; put quotes around"):
+        read(b'{"id": 7}\n{"id": ' + value + b"}")
+
+
+def test_an_item_is_nested_as_deep_as_records_of_it_can_be_written() -> None:
+    deepest = b'{"a": ' + b'{"b": [' * 50 + b"]}" * 50 + b"}"
+    (row,) = read(deepest)
+    assert orjson.dumps({"result": {"data": {"item": row.item}}})
+    with pytest.raises(InputError, match=r"^a\.jsonl:1: field a: is nested more than 100 deep; make it flatter$"):
+        read(deepest.replace(b"[]", b"[[]]"))
 
 
 @pytest.mark.parametrize(

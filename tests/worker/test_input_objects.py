@@ -161,7 +161,15 @@ def test_the_delimiter_is_that_of_the_first_file(tmp_path: Path) -> None:
 
 
 def test_blank_objects_are_passed_over_wherever_they_are(tmp_path: Path) -> None:
-    files = {"1": b"", "2": b"\n \n", "3": b"id,text\n1,a\n", "4": b"\r\n", "5": b"", "6": b"id,text\n", "7": b"\n"}
+    files = {
+        "1": b"",
+        "2": b"\n \n",
+        "3": b"id,text\n1,a\n",
+        "4": b"\r\n",
+        "5": b"",
+        "6": b"id,text\n",
+        "7": b"\xef\xbb\xbf\n",
+    }
     planned, items = _plan(tmp_path, files)
     assert planned.plan.input.format is InputFormat.CSV
     assert [i["text"] for i in items] == ["a"]

@@ -20,7 +20,7 @@ from llmbatch_contract.errors import (
     StoreError,
     StoreMissingError,
 )
-from llmbatch_worker.stores.local import RESTORE, LocalStore
+from llmbatch_worker.stores.local import LOCAL, RESTORE, LocalStore
 from llmbatch_worker.stores.uris import local_path, split_uri
 
 _ODD_NAMES = [
@@ -333,3 +333,25 @@ def test_a_pipe_in_place_of_a_file_is_an_error_rather_than_a_wait_for_ever(tmp_p
     except subprocess.TimeoutExpired:
         pytest.fail("reading a pipe never returns")
     assert done.stdout == "refused\n"
+
+
+def test_a_link_to_what_is_not_there_is_called_one(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").symlink_to(tmp_path / "gone.jsonl")
+    with pytest.raises(StoreMissingError, match=r"items\.jsonl: it is a link to what is not there$"):
+        store.info("items.jsonl")
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_input(tmp_path: Path) -> None:
+    (tmp_path / "items").symlink_to(tmp_path / "items")
+    with pytest.raises(StoreError, match=r"^cannot list .*/items/: Too many levels of symbolic links$"):
+        list(LOCAL.find_inputs(f"{(tmp_path / 'items').as_uri()}/"))
+
+
+def test_a_folder_that_is_made_anew_is_read_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "items"
+    for content in (b"one", b"two"):
+        folder.mkdir()
+        (folder / "a.jsonl").write_bytes(content)
+        store, name = LOCAL.open_input((folder / "a.jsonl").as_uri())
+        assert store.read(name) == content
+        shutil.rmtree(folder)

@@ -5,13 +5,14 @@ The csv module asks for a line only when it needs one, so the bytes of the lines
 
 import csv
 import sys
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 from llmbatch_contract.errors import InputError
-from llmbatch_worker.inputs.lines import MAX_LINE_BYTES, UTF8_BOM, line_lists, text_of
+from llmbatch_worker.inputs.lines import UTF8_BOM, line_lists, text_of
 from llmbatch_worker.inputs.rows import Row, Rows
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _DELIMITERS = ",;\t|"
 _AROUND = 40
+MAX_ROW_BYTES = 16 << 20
+"""The csv module takes 8 times as much for a field; a quote that is never closed makes one of the whole file."""
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
@@ -87,6 +90,8 @@ def _columns(records: _Records, name: str) -> list[str]:
         raise InputError(f"{name}: has no header; the first line must name the columns")
     columns, line = records.cells[0], records.lines[0]
     twice = sorted({c for c in columns if columns.count(c) > 1})
+    if twice and not twice[0]:
+        raise InputError(f"{name}:{line}: two columns of the header have no name; name them, or remove them")
     if twice:
         raise InputError(f"{name}:{line}: column {twice[0]!r} stands twice in the header; rename one")
     return columns
@@ -114,7 +119,7 @@ class _Table:
     def __init__(self, blocks: Iterable[bytes], name: str, start: int, delimiter: str, first_line: int = 1) -> None:
         self._blocks, self._name, self._delimiter = blocks, name, delimiter
         self._first_line = first_line
-        self._offsets = [start]
+        self._offsets = array("Q", (start,))
         """Of the lines that the csv module has got, from number `_forgotten` on, and after the last of them."""
         self._forgotten = 0
         self._taken = 0
@@ -168,13 +173,12 @@ class _Table:
             before = self._offsets[-1]
             number = self._first_line + self._forgotten + len(self._offsets) - 1
             record_start = self._offsets[self._taken - self._forgotten]
+            self._offsets.pop()  # `before`, which comes again
             self._offsets.extend(accumulate((len(line) + 1 for line in lines), initial=before))
-            del self._offsets[-len(lines) - 1]  # `before`, which is there already
             self._has_read_on = True
-            if before - record_start > MAX_LINE_BYTES:
-                raise InputError(
-                    f"{self._name}:{number}: a row is over {MAX_LINE_BYTES >> 20} MiB; is a quote missing?"
-                )
+            if before - record_start > MAX_ROW_BYTES:
+                where = f"{self._name}:{self._first_line + self._taken}"
+                raise InputError(f"{where}: a row of over {MAX_ROW_BYTES >> 20} MiB begins here; is a quote missing?")
             texts, failure = _decoded(lines, self._name, number)
             if before == 0 and texts:
                 texts[0] = texts[0].removeprefix("\ufeff")

@@ -1,5 +1,7 @@
 """Which format and packing an input has, from its name and its first bytes. Pure."""
 
+import re
+
 import orjson
 
 from llmbatch_contract.errors import InputError
@@ -21,6 +23,8 @@ _PACKED = (".gz", ".zst", ".zstd")
 _PARQUET_MAGIC = b"PAR1"
 _ZIP_MAGIC = b"PK\x03\x04"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+"""Control characters other than white space and escapes."""
 
 
 def format_by_name(name: str) -> InputFormat | None:
@@ -57,7 +61,7 @@ def _check_text(name: str, head: bytes) -> None:
     """What is no text could be read as a CSV file with a strange header."""
     if head.startswith(_ZIP_MAGIC):
         raise InputError(f"{name}: is a zip file, as the workbooks of Excel are; save it as CSV, or pack it with gzip")
-    if head.startswith(_UTF16_BOMS) or b"\0" in head.partition(b"\n")[0]:
+    if head.startswith(_UTF16_BOMS) or _NO_TEXT.search(head.partition(b"\n")[0]):
         raise InputError(f"{name}:1: is UTF-16 or no text at all; save it as UTF-8")
 
 

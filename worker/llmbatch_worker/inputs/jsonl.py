@@ -6,6 +6,7 @@ Lines are parsed many at a time; only where that fails, or something must be loo
 import json
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from typing import Any
 
 import orjson
 
@@ -15,22 +16,24 @@ from llmbatch_worker.inputs.lines import UTF8_BOM, line_lists, text_of
 from llmbatch_worker.inputs.rows import Row, Rows
 
 _LARGE = 2.0**63
+_MOST_NESTED = 100
+"""Lists and objects in each other, in a field. What writes records takes a few more than twice as many."""
 _KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
 
-def read_jsonl(blocks: Iterable[bytes], name: str, start: int = 0) -> Iterator[Row]:
+def read_jsonl(blocks: Iterable[bytes], name: str, start: int = 0, *, is_bounded: bool = True) -> Iterator[Row]:
     """Rows of a range of bytes that starts at offset `start`, at the start of a line.
 
-    Lines are counted from the range's start. Raises InputError naming line and column.
+    Lines are counted from the range's start; `is_bounded` as in `line_lists`. Raises InputError naming line and column.
     """
-    for rows in jsonl_rows(blocks, name, start):
+    for rows in jsonl_rows(blocks, name, start, is_bounded=is_bounded):
         yield from rows.one_by_one()
 
 
-def jsonl_rows(blocks: Iterable[bytes], name: str, start: int = 0) -> Iterator[Rows]:
+def jsonl_rows(blocks: Iterable[bytes], name: str, start: int = 0, *, is_bounded: bool = True) -> Iterator[Rows]:
     """The same rows, many at a time."""
     offset, number = start, 1
-    for lines in line_lists(blocks, name):
+    for lines in line_lists(blocks, name, is_bounded=is_bounded):
         offsets = list(accumulate((len(line) + 1 for line in lines), initial=offset))
         items = _items(lines)
         if items is not None:
@@ -49,10 +52,22 @@ def _items(lines: list[bytes]) -> list[Item] | None:
     for item in items:
         if type(item) is not dict:
             return None
-        for value in item.values():
-            if type(value) is float and abs(value) >= _LARGE:
-                return None
+        if _needs_look(item.values()):
+            return None
     return items
+
+
+def _needs_look(values: Iterable[Any], depth: int = 1) -> bool:
+    """Whether there is a number among them, or inside of them, that may have lost digits; or they are nested deep."""
+    for value in values:
+        kind = type(value)
+        if kind is float and abs(value) >= _LARGE:
+            return True
+        if kind is list or kind is dict:
+            inside = value if kind is list else value.values()
+            if depth >= _MOST_NESTED or _needs_look(inside, depth + 1):
+                return True
+    return False
 
 
 def _rows_one_by_one(lines: list[bytes], name: str, number: int, offsets: list[int]) -> Iterator[Rows]:
@@ -86,17 +101,36 @@ def _item(line: bytes, name: str, number: int) -> Item:
         raise InputError(f"{name}:{number}: column {error.colno}: {_what_is_wrong(error)}") from error
     if type(item) is not dict:
         raise InputError(f"{name}:{number}: must be a JSON object of fields, not {_KINDS.get(type(item), 'this')}")
-    for value in item.values():
-        if type(value) is float and abs(value) >= _LARGE:
-            _check_digits(line, f"{name}:{number}")
+    for field, value in item.items():
+        if _needs_look((value,)):
+            where = f"{name}:{number}: field {field}"
+            _check_depth(value, where)
+            _check_digits(json.loads(line)[field], where)
     return item
 
 
-def _check_digits(line: bytes, where: str) -> None:
+def _check_depth(value: Any, where: str) -> None:
+    """What writes records goes only so deep."""
+    if any(depth > _MOST_NESTED for _, depth in _all_inside(value)):
+        raise InputError(f"{where}: is nested more than {_MOST_NESTED} deep; make it flatter")
+
+
+def _check_digits(value: Any, where: str) -> None:
     """The fast parser makes floats of whole numbers over 64 bits; digits must not get lost."""
-    for field, value in json.loads(line).items():
-        if isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise InputError(f"{where}: field {field}: the number has too many digits; put quotes around it")
+    for each, _ in _all_inside(value):
+        if isinstance(each, int) and not -(2**63) <= each < 2**64:
+            raise InputError(f"{where}: the number has too many digits; put quotes around it")
+
+
+def _all_inside(value: Any) -> Iterator[tuple[Any, int]]:
+    """A value, and those in it, each with the number of lists and objects around it, itself among them."""
+    waiting = [(value, 0)]
+    for each, above in waiting:
+        is_list, is_object = isinstance(each, list), isinstance(each, dict)
+        depth = above + (is_list or is_object)
+        yield each, depth
+        if is_list or is_object:
+            waiting.extend((inner, depth) for inner in (each if is_list else each.values()))
 
 
 def _what_is_wrong(error: orjson.JSONDecodeError) -> str:

@@ -4,19 +4,21 @@ from collections.abc import Iterable, Iterator
 
 from llmbatch_contract.errors import InputError
 
-MAX_LINE_BYTES = 64 << 20
+MAX_LINE_BYTES = 32 << 20
+"""No model takes more in one request; an item takes several times its line in memory."""
 UTF8_BOM = b"\xef\xbb\xbf"
 _PIECE_BYTES = 1 << 20
 """Lines are made of so many bytes at a time, however large the blocks are: small items take much more room."""
 
 
-def line_lists(blocks: Iterable[bytes], name: str) -> Iterator[list[bytes]]:
+def line_lists(blocks: Iterable[bytes], name: str, *, is_bounded: bool = True) -> Iterator[list[bytes]]:
     """The lines of `blocks`, without their newlines (a carriage return stays), many at a time.
 
     Raises InputError for a line of more than MAX_LINE_BYTES, so that memory stays bounded on input without newlines.
+    Not bounded: what was written here, where a line holds more than the item did.
     """
     carry: list[bytes] = []
-    carried = 0
+    carried, number = 0, 1
     for piece in _pieces(blocks):
         lines = piece.split(b"\n")
         if len(lines) > 1:
@@ -25,8 +27,11 @@ def line_lists(blocks: Iterable[bytes], name: str) -> Iterator[list[bytes]]:
         rest = lines.pop()
         carry.append(rest)
         carried += len(rest)
-        if carried > MAX_LINE_BYTES:
-            raise InputError(f"{name}: a line is longer than {MAX_LINE_BYTES >> 20} MiB; is this a text file of items?")
+        number += len(lines)
+        if is_bounded and carried > MAX_LINE_BYTES:
+            raise InputError(
+                f"{name}:{number}: the line is over {MAX_LINE_BYTES >> 20} MiB; is this a text file of items?"
+            )
         if lines:
             yield lines
     if carried:
@@ -42,9 +47,14 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def lines_of(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The lines of `blocks`, one by one."""
-    for lines in line_lists(blocks, name):
+    """The lines of `blocks`, which were written here, one by one."""
+    for lines in line_lists(blocks, name, is_bounded=False):
         yield from lines
+
+
+def is_blank(head: bytes) -> bool:
+    """Whether there is nothing at the start of an object but white space."""
+    return not head.removeprefix(UTF8_BOM).strip()
 
 
 def blocks_of(lines: Iterable[bytes]) -> Iterator[bytes]:

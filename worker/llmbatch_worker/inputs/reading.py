@@ -73,7 +73,7 @@ class PlannedItems:
 
     def _rows(self, shard: Shard) -> Iterator[Row]:
         if self._planned.unpacked:
-            yield from read_jsonl(self._unpacked(shard), UNPACKED_INPUT, shard.start)
+            yield from read_jsonl(self._unpacked(shard), UNPACKED_INPUT, shard.start, is_bounded=False)
             return
         ranges = list(self._ranges(shard))
         if self._planned.format is InputFormat.PARQUET:

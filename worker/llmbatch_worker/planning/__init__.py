@@ -6,5 +6,5 @@ text_items.py parquet_items.py                        the items of an input, wha
 selection.py  where, limit, sample                    copying.py        items as JSON lines, for shards to read
 choices.py    read where it is, or copied (pure)      marks.py groups.py  where shards are cut (pure)
 ids.py spill.py  exact search for equal ids           survey.py         fields, templates and tokens of the items
-digests.py    which input it was
+digests.py    which input it was                      apart.py         no output in the input (pure)
 """

@@ -8,6 +8,7 @@ from llmbatch_contract.errors import InputError
 from llmbatch_contract.spec import Input, InputFormat, Packing
 from llmbatch_worker.inputs.csv_rows import detect_delimiter
 from llmbatch_worker.inputs.detect import detect_format, says_parquet
+from llmbatch_worker.inputs.lines import is_blank
 from llmbatch_worker.inputs.objects import unpacked_by_content
 from llmbatch_worker.inputs.openai_batch import ID_FIELD
 from llmbatch_worker.inputs.source import Source
@@ -85,7 +86,7 @@ def _as_far_as_it_goes(blocks: Iterator[bytes]) -> bytes:
                 break
     except InputError:  # reading the whole will say so, if that is wrong
         pass
-    return head if head.strip() else b""
+    return b"" if is_blank(head) else head
 
 
 def gathered(blocks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -15,6 +15,7 @@ from llmbatch_contract.trace import TRACEPARENT, BatchTrace, trace_of
 from llmbatch_worker.asking import Question
 from llmbatch_worker.finalizing.outputs import check_output
 from llmbatch_worker.inputs.source import open_source
+from llmbatch_worker.planning.apart import check_apart
 from llmbatch_worker.planning.gathering import Gathering
 from llmbatch_worker.planning.marks import ShardSize, shard_size
 from llmbatch_worker.planning.survey import Lack
@@ -55,6 +56,7 @@ def make_plan(
     `on_items` is told now and then how many items have been read. Raises InputError, InvalidError and StoreError.
     """
     source = open_source(batch.spec.input, stores)
+    check_apart((each.uri for each in source.objects), batch.spec)
     found = Gathering(batch, source, lambda items: size(batch.spec.shard_size, items, workers))
     found.read(store, on_items)
     survey = found.survey

@@ -6,6 +6,7 @@ from llmbatch_contract.errors import InputError
 from llmbatch_contract.spec import InputFormat, Packing
 from llmbatch_worker.inputs.csv_rows import CsvFile
 from llmbatch_worker.inputs.jsonl import jsonl_rows
+from llmbatch_worker.inputs.lines import is_blank
 from llmbatch_worker.inputs.openai_batch import openai_rows
 from llmbatch_worker.inputs.rows import Rows
 from llmbatch_worker.inputs.source import Pass, Source, Text
@@ -43,9 +44,9 @@ class TextItems:
 
     def _rows(self, text: Text) -> Iterator[Rows]:
         head, blocks = gathered(text.blocks)
-        if not self._is_one and not head.strip():
+        if not self._is_one and is_blank(head):
             for block in blocks:
-                if block.strip():
+                if not is_blank(block):
                     raise InputError(f"{text.name}: begins with more than a million blank characters; remove them")
             return
         if not self._is_one:

@@ -45,6 +45,7 @@ BLOCK_BYTES = 1 << 20
 RESTORE = "put the planned version back, or start over with another output.uri or --state"
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TRIES = 4
+_OPENED_FOLDERS = 64
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
 _AWAY = {errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN}
 
@@ -74,14 +75,18 @@ class LocalStore:
 
     def info(self, name: str) -> ObjectInfo:
         """Size and version of an object. A folder, pipe or device in its place is an error, not a wait for ever."""
-        self._check_file(name)
         with self._errors("cannot read", name):
+            self._check_file(name)
             meta = obstore.head(self._store, name)
         return ObjectInfo(meta["size"], meta["e_tag"])
 
     def _check_file(self, name: str) -> None:
         path = self._path(name)
-        if path.exists() and not path.is_file():
+        if path.is_file():
+            return
+        if path.is_symlink() and not path.exists():
+            raise StoreMissingError(f"cannot read {self.where(name)}: it is a link to what is not there")
+        if path.exists():
             kind = "a folder" if path.is_dir() else "not a regular file"
             raise StoreError(f"cannot read {self.where(name)}: it is {kind}; give a file")
 
@@ -212,7 +217,7 @@ class LocalStores:
     def open_input(self, uri: str) -> tuple[LocalStore, str]:
         """The folder of a file, and the file's name."""
         folder, name = split_uri(uri)
-        return LocalStore(folder, create=False), name
+        return _opened(folder), name
 
     def find_inputs(self, uri: str) -> Iterable[Found]:
         """The file, or those that a pattern or a folder stands for."""
@@ -222,12 +227,19 @@ class LocalStores:
 LOCAL = LocalStores()
 
 
+@functools.lru_cache(_OPENED_FOLDERS)
+def _opened(folder: str) -> LocalStore:
+    """A folder to read in. Of many small files, each would take longer to open than to read."""
+    return LocalStore(folder, create=False)
+
+
 def find_files(uri: str) -> Iterator[Found]:
     """The files that a file:// URI stands for, in the order of their names."""
     given = f"{local_path(uri)}{'/' if uri.endswith('/') else ''}"
     for name in names_of(given, Path("/")):
-        path = Path(name)
-        yield Found(path.as_uri(), LocalStore(path.parent.as_uri(), create=False).info(path.name))
+        uri = Path(name).as_uri()
+        store, key = LOCAL.open_input(uri)
+        yield Found(uri, store.info(key))
 
 
 def names_of(name: str, root: Path) -> list[str]:
@@ -245,14 +257,22 @@ def _files_of(pattern: Pattern, root: Path) -> Iterator[str]:
     start, cut = str(root / pattern.folder.rstrip("/")), len(str(root).rstrip("/")) + 1
     if str(root) == "/":
         start, cut = pattern.folder or "/", 0
-    for folder, folders, files in os.walk(start, followlinks=pattern.depth is not None):
+    for folder, folders, files in os.walk(start, onerror=_unlistable, followlinks=pattern.depth is not None):
         below = folder[cut:]
         yield from filter(pattern.matches, (os.path.join(below, name) for name in files))  # noqa: PTH118
         folders[:] = [name for name in folders if pattern.may_match_below(os.path.join(below, name))]  # noqa: PTH118
 
 
+def _unlistable(error: OSError) -> None:
+    """A folder that is not there, or went, holds nothing; one that must not be read may hold items."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise _store_error(error, f"cannot list {error.filename}") from error
+
+
 def _patiently(operation: Callable[[], T]) -> T:
     """Try again a few times when the failure may pass; a full or missing place does not."""
+    with contextlib.suppress(GenericError):  # to be met again; the retrying itself takes longer than a small read
+        return operation()
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_pass),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
