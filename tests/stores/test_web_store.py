@@ -1,5 +1,6 @@
 """Files of web servers: with ranges and without, through redirects, in bad times; no query is in a message."""
 
+import gzip
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,12 +38,16 @@ class WebServer:
     def __init__(self) -> None:
         self.data = DATA
         self.has_ranges = True
+        self.has_ends = True
+        """Of the ranges that it is asked for; else it gives all that follows."""
         self.has_length = True
         self.etag: str | None = '"one"'
         self.statuses: list[int] = []
         """Of the next answers; 200 is an ordinary one."""
         self.cut_at: list[int] = []
         """Where the bodies of the next answers break."""
+        self.encoding: str | None = None
+        """What the server calls the packing of DATA."""
         self.redirect: str | None = None
         self.asked: list[str] = []
         self.paths: list[str] = []
@@ -91,12 +96,14 @@ def _handler(web: WebServer) -> type[BaseHTTPRequestHandler]:
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return
-                body, status = web.data[int(first) : int(last) + 1], 206
+                body, status = web.data[int(first) : int(last) + 1 if web.has_ends else None], 206
             self.send_response(status)
             if status == 206:
                 self.send_header("Content-Range", f"bytes {first}-{int(first) + len(body) - 1}/{len(web.data)}")
             if web.etag is not None:
                 self.send_header("ETag", web.etag)
+            if web.encoding is not None:
+                self.send_header("Content-Encoding", web.encoding)
             if web.has_length:
                 self.send_header("Content-Length", str(len(body)))
             else:
@@ -158,6 +165,14 @@ def test_a_server_without_ranges_or_versions_is_read_from_the_start(
     assert web.asked[1:] == ["", ""]
 
 
+@pytest.mark.parametrize("has_ranges", [True, False])
+def test_a_packed_file_is_read_as_it_is_stored_whatever_the_server_calls_its_packing(
+    web: WebServer, has_ranges: bool
+) -> None:
+    web.data, web.encoding, web.has_ranges = gzip.compress(DATA), "gzip", has_ranges
+    assert read(opened(web)) == web.data
+
+
 def test_an_empty_file_has_no_bytes(web: WebServer) -> None:
     web.data = b""
     assert opened(web).info("").size == 0
@@ -168,6 +183,14 @@ def test_a_server_that_does_not_say_how_long_it_is_is_refused(web: WebServer) ->
     web.has_length = web.has_ranges = False
     with pytest.raises(StoreError, match="does not say how long it is; download it"):
         opened(web).info("")
+
+
+def test_a_server_that_gives_more_than_the_part_asked_for_is_refused(web: WebServer) -> None:
+    store = opened(web)
+    info = store.info("")
+    web.has_ends = False
+    with pytest.raises(StoreError, match="the server gave another part of it; download it"):
+        list(store.blocks("", 0, 2 << 20, info.etag))
 
 
 def test_a_redirect_is_followed(web: WebServer) -> None:
@@ -242,6 +265,23 @@ def test_a_file_that_became_shorter_is_noticed(web: WebServer, has_ranges: bool)
     web.data = DATA[: 2 << 20]
     with pytest.raises(InputChangedError, match="has become shorter"):
         list(store.blocks("", 0, info.size, info.etag))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda web: setattr(web, "etag", 'W/"two"'), id="another version"),
+        pytest.param(lambda web: setattr(web, "data", DATA + b"more"), id="more of it"),
+    ],
+)
+def test_a_file_that_changed_since_it_was_found_is_noticed(web: WebServer, change: Callable[[WebServer], None]) -> None:
+    web.has_ranges = False
+    stores = OpenStores(Access(uri=web.url()), Access(), Troubles(brief_s=0))
+    (found,) = stores.find_inputs(web.url())
+    change(web)
+    store, name = stores.open_input(found.uri)
+    with pytest.raises(InputChangedError, match="has changed since it was planned"):
+        list(store.blocks(name, 0, found.info.size, found.info.etag))
 
 
 def test_an_address_is_one_input_whatever_characters_it_has(web: WebServer) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -150,6 +151,15 @@ def test_the_delimiter_is_the_one_of_the_header(header: bytes, delimiter: str) -
     assert detect_delimiter(header) == delimiter
 
 
+@pytest.mark.parametrize(
+    ("header", "delimiter"),
+    [(b"id\tsubject, body, more\n", "\t"), (b"id;text\n", ";"), (b'"a\tb",c\n', ",")],
+    ids=["a tab among commas", "no tab at all", "a tab in quotes"],
+)
+def test_a_name_that_promises_tabs_is_believed_where_there_are_any(header: bytes, delimiter: str) -> None:
+    assert detect_delimiter(header, promised="\t") == delimiter
+
+
 def test_lines_are_counted_through_quoted_newlines_and_blank_lines() -> None:
     rows = read(b'\na,"b\nc"\n\n1,"x\ny\nz"\n\r\n2,3\n')
     assert [(row.line, row.item["a"]) for row in rows] == [(5, "1"), (9, "2")]
@@ -231,6 +241,18 @@ def test_a_quote_that_is_never_closed_does_not_fill_the_memory(monkeypatch: pyte
     assert served < 40
 
 
+@pytest.mark.parametrize("before", [0, 10, 500, 999])
+def test_a_row_is_too_long_wherever_blocks_of_bytes_end(monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    monkeypatch.setattr(csv_rows, "MAX_ROW_BYTES", 2000)
+    for size, is_fine in [(2000, True), (2001, False)]:
+        data = b"a\n" + b"y" * before + b"\n" + b'"\n' + b"x" * (size - 4) + b'"\nz'
+        if is_fine:
+            assert read(data)[-1].item == {"a": "z"}
+            continue
+        with pytest.raises(InputError, match=r"^a\.csv:3: a row of over .* begins here; is a quote missing\?$"):
+            read(data)
+
+
 def test_line_ends_of_an_old_mac_are_explained_without_words_of_python() -> None:
     with pytest.raises(InputError) as caught:
         read(b"a,b\r1,2\r")
@@ -241,6 +263,14 @@ def test_line_ends_of_an_old_mac_are_explained_without_words_of_python() -> None
 def test_a_repeated_column_is_shown_at_the_line_of_the_header() -> None:
     with pytest.raises(InputError, match=r"^a\.csv:3: column 'a' stands twice"):
         read(b"\n\na,a\n")
+
+
+def test_a_file_all_on_one_line_is_a_long_header_that_is_soon_read() -> None:
+    names = [f"c{number}" for number in range(60_000)]
+    began = time.process_time()
+    file = CsvFile([",".join(names).encode()], "a.csv", ",")
+    assert file.columns == names
+    assert time.process_time() - began < 5
 
 
 def test_rows_before_a_mistake_are_read() -> None:

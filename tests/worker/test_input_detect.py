@@ -69,6 +69,8 @@ def test_a_json_list_is_not_taken_for_csv(head: bytes) -> None:
         pytest.param("subject,body\n".encode("utf-16-be"), "is UTF-16 or no text at all", id="UTF-16 without a mark"),
         pytest.param(b"\x1f\x9d\x90s\nx", "is UTF-16 or no text at all", id="packed by compress"),
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is UTF-16 or no text at all", id="an old workbook"),
+        pytest.param(b"\n<!DOCTYPE html>\n<html>", "is a web page, not a file of items", id="a page to log in"),
+        pytest.param(_BOM + b'<HTML lang="en">', "is a web page, not a file of items", id="a page without a type"),
     ],
 )
 def test_what_is_no_text_is_not_taken_for_a_strange_table(asked: InputFormat, head: bytes, sentence: str) -> None:

@@ -168,6 +168,18 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(monkeypatch
     assert served == 3
 
 
+@pytest.mark.parametrize("before", [0, 10, 500, 999])
+def test_a_line_is_too_long_wherever_blocks_of_bytes_end(monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 2000)
+    for size, is_fine in [(2000, True), (2001, False)]:
+        data = b" " * before + b"\n" + orjson.dumps({"a": "x" * (size - 8)}) + b"\n{}"
+        if is_fine:
+            assert len(list(read_jsonl(blocks(data, 1000), "a.jsonl"))) == 2
+            continue
+        with pytest.raises(InputError, match=r"^a\.jsonl:2: the line is over"):
+            list(read_jsonl(blocks(data, 1000), "a.jsonl"))
+
+
 def test_what_was_written_here_may_have_longer_lines_than_what_it_was_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
     long = {"text": "x" * 2000}
@@ -200,6 +212,12 @@ def test_an_item_is_nested_as_deep_as_records_of_it_can_be_written() -> None:
     assert orjson.dumps({"result": {"data": {"item": row.item}}})
     with pytest.raises(InputError, match=r"^a\.jsonl:1: field a: is nested more than 100 deep; make it flatter$"):
         read(deepest.replace(b"[]", b"[[]]"))
+
+
+def test_a_deep_field_behind_a_large_number_is_refused_as_any_other() -> None:
+    deepest = b'{"a": 1e30, "b": ' + b"[" * 1015 + b"]" * 1015 + b"}"
+    with pytest.raises(InputError, match=r"^a\.jsonl:1: field b: is nested more than 100 deep; make it flatter$"):
+        read(deepest)
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,11 @@ def test_the_delimiter_is_that_of_the_first_file(tmp_path: Path) -> None:
     assert [i["text"] for i in items] == ["a", "b,c"]
 
 
+def test_a_table_with_tabs_by_its_name_is_cut_at_tabs(tmp_path: Path) -> None:
+    _, items = _plan(tmp_path, {"a.tsv": b"text\ta, b, c\n1\t2, 3, 4\n"})
+    assert items == [{"text": "1", "a, b, c": "2, 3, 4"}]
+
+
 def test_blank_objects_are_passed_over_wherever_they_are(tmp_path: Path) -> None:
     files = {
         "1": b"",
@@ -319,6 +324,12 @@ def test_parquet_with_row_groups_of_a_shard_is_cut_where_they_end(tmp_path: Path
             id="an object lacks a column",
         ),
         pytest.param(
+            {"a.parquet": {"text": ["a"]}, "b.parquet": _COLUMNS},
+            {"where": "id is defined and id > 1"},
+            r"b\.parquet: has the column 'id' that is not in .*a\.parquet; all files must have the columns that",
+            id="a column that is asked for begins later",
+        ),
+        pytest.param(
             {"a.parquet": _COLUMNS}, {"idField": "no"}, "has no column 'no', which is the idField", id="no id"
         ),
         pytest.param({"a.parquet": {"txt": ["a"]}}, {}, "did you mean txt", id="a column of another name"),
@@ -330,6 +341,12 @@ def test_columns_that_are_not_there_are_named(
     packed = {name: _parquet(tmp_path / name, rows) for name, rows in files.items()}
     with pytest.raises(InputError, match=message):
         _plan(tmp_path, packed, input=fields)
+
+
+def test_columns_that_nobody_needs_may_begin_and_end(tmp_path: Path) -> None:
+    packed = [_parquet(tmp_path / "x", {"text": ["a"], name: [1]}) for name in ("old", "new")]
+    _, items = _plan(tmp_path, {"a.parquet": packed[0], "b.parquet": packed[1]})
+    assert items == [{"text": "a"}, {"text": "a"}]
 
 
 def test_parquet_inside_gzip_is_refused(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def test_a_request_names_its_api(url: str, api: Api) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        pytest.param({"method": "GET"}, "method must be POST, not 'GET'", id="another method"),
+        pytest.param({"method": "GET"}, 'method must be POST, not "GET"', id="another method"),
+        pytest.param({"method": None}, "method must be POST, not null", id="no method"),
         pytest.param({"url": "/v1/files"}, f"url must be one of {_URLS}, not '/v1/files'", id="another url"),
         pytest.param(
             {"url": "https://api.openai.com/v1/embeddings"},

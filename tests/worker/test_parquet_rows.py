@@ -352,6 +352,11 @@ def test_rows_come_in_bounded_numbers_whatever_their_size() -> None:
     assert max(len(rows.items) for rows in parquet.read_many(0, 50_000, None)) <= 2000
 
 
+def test_rows_of_many_columns_come_in_small_numbers_though_they_take_little_room_in_the_file() -> None:
+    _, parquet = opened(written(pa.table({f"c{n}": ["same"] * 5000 for n in range(400)})))
+    assert max(len(rows.items) for rows in parquet.read_many(0, 5000, None)) <= 100
+
+
 def test_several_readings_at_once_do_not_mix() -> None:
     store, parquet = opened(written(_table(40_000), row_group_size=10_000))
     assert store.asked
@@ -472,6 +477,12 @@ def test_damage_anywhere_is_an_error_of_the_input_or_makes_no_difference(data: s
         assert str(error).startswith("s3://bucket/t.parquet: ")
     else:
         assert orjson.dumps(found)
+
+
+def test_a_column_whose_name_is_not_utf8_is_an_error_of_the_input() -> None:
+    data = written(pa.table({"naïve": [1]}), store_schema=False).replace("ï".encode(), b"\xf4x")
+    with pytest.raises(InputError, match=r"^s3://bucket/t\.parquet: the name of a column is not UTF-8; is the file"):
+        opened(data)
 
 
 def test_text_that_is_not_utf8_is_found_with_its_row_and_column() -> None:

@@ -6,6 +6,7 @@ The csv module asks for a line only when it needs one, so the bytes of the lines
 import csv
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
@@ -25,8 +26,11 @@ MAX_ROW_BYTES = 16 << 20
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
-def detect_delimiter(head: bytes) -> str:
-    """The delimiter that stands most often in the header, outside quotes; a comma where there is none."""
+def detect_delimiter(head: bytes, *, promised: str = "") -> str:
+    """The delimiter that stands most often in the header, outside quotes; a comma where there is none.
+
+    One that the file's name has promised is it wherever it stands at all.
+    """
     pieces = head.removeprefix(UTF8_BOM).lstrip(b"\r\n").decode(errors="replace").split('"')
     outside = ""
     for number, piece in enumerate(pieces):
@@ -35,6 +39,8 @@ def detect_delimiter(head: bytes) -> str:
             outside += before
             if newline:
                 break
+    if promised and promised in outside:
+        return promised
     return max(_DELIMITERS, key=lambda d: (outside.count(d), -_DELIMITERS.index(d)))
 
 
@@ -89,7 +95,7 @@ def _columns(records: _Records, name: str) -> list[str]:
     if not records.cells:
         raise InputError(f"{name}: has no header; the first line must name the columns")
     columns, line = records.cells[0], records.lines[0]
-    twice = sorted({c for c in columns if columns.count(c) > 1})
+    twice = sorted(column for column, times in Counter(columns).items() if times > 1)
     if twice and not twice[0]:
         raise InputError(f"{name}:{line}: two columns of the header have no name; name them, or remove them")
     if twice:
@@ -151,11 +157,14 @@ class _Table:
         before = self._taken
         for cells in reader:
             after = reader.line_num
+            start, end = offsets[before - forgotten], offsets[after - forgotten]
+            if end - start > MAX_ROW_BYTES:
+                raise self._too_long()
             if cells:
                 found.lines.append(first_line + before)
                 found.next_lines.append(first_line + after)
-                found.starts.append(offsets[before - forgotten])
-                found.ends.append(offsets[after - forgotten])
+                found.starts.append(start)
+                found.ends.append(end)
                 found.cells.append(cells)
             self._taken = before = after
             if self._has_read_on:
@@ -177,14 +186,17 @@ class _Table:
             self._offsets.extend(accumulate((len(line) + 1 for line in lines), initial=before))
             self._has_read_on = True
             if before - record_start > MAX_ROW_BYTES:
-                where = f"{self._name}:{self._first_line + self._taken}"
-                raise InputError(f"{where}: a row of over {MAX_ROW_BYTES >> 20} MiB begins here; is a quote missing?")
+                raise self._too_long()
             texts, failure = _decoded(lines, self._name, number)
             if before == 0 and texts:
                 texts[0] = texts[0].removeprefix("\ufeff")
             yield texts
             if failure is not None:
                 raise failure
+
+    def _too_long(self) -> InputError:
+        where = f"{self._name}:{self._first_line + self._taken}"
+        return InputError(f"{where}: a row of over {MAX_ROW_BYTES >> 20} MiB begins here; is a quote missing?")
 
 
 def _decoded(lines: list[bytes], name: str, number: int) -> tuple[list[str], InputError | None]:

@@ -19,19 +19,30 @@ _BY_SUFFIX = {
     ".parq": InputFormat.PARQUET,
     ".pq": InputFormat.PARQUET,
 }
+_TABS = (".tsv", ".tab")
 _PACKED = (".gz", ".zst", ".zstd")
 _PARQUET_MAGIC = b"PAR1"
 _ZIP_MAGIC = b"PK\x03\x04"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_HTML = (b"<!doctype html", b"<html")
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 """Control characters other than white space and escapes."""
 
 
 def format_by_name(name: str) -> InputFormat | None:
     """The format that a name says, packed or not."""
-    plain = name.lower()
-    plain = next((plain.removesuffix(p) for p in _PACKED if plain.endswith(p)), plain)
+    plain = _unpacked(name)
     return next((f for suffix, f in _BY_SUFFIX.items() if plain.endswith(suffix)), None)
+
+
+def says_tabs(name: str) -> bool:
+    """Whether its cells are separated by tabs, by its name."""
+    return _unpacked(name).endswith(_TABS)
+
+
+def _unpacked(name: str) -> str:
+    plain = name.lower()
+    return next((plain.removesuffix(p) for p in _PACKED if plain.endswith(p)), plain)
 
 
 def says_parquet(name: str) -> bool:
@@ -63,6 +74,8 @@ def _check_text(name: str, head: bytes) -> None:
         raise InputError(f"{name}: is a zip file, as the workbooks of Excel are; save it as CSV, or pack it with gzip")
     if head.startswith(_UTF16_BOMS) or _NO_TEXT.search(head.partition(b"\n")[0]):
         raise InputError(f"{name}:1: is UTF-16 or no text at all; save it as UTF-8")
+    if head.removeprefix(UTF8_BOM).lstrip()[:20].lower().startswith(_HTML):
+        raise InputError(f"{name}:1: is a web page, not a file of items; does the link need a login?")
 
 
 def _parquet(asked: InputFormat, name: str) -> InputFormat:

@@ -101,11 +101,13 @@ def _item(line: bytes, name: str, number: int) -> Item:
         raise InputError(f"{name}:{number}: column {error.colno}: {_what_is_wrong(error)}") from error
     if type(item) is not dict:
         raise InputError(f"{name}:{number}: must be a JSON object of fields, not {_KINDS.get(type(item), 'this')}")
-    for field, value in item.items():
-        if _needs_look((value,)):
-            where = f"{name}:{number}: field {field}"
-            _check_depth(value, where)
-            _check_digits(json.loads(line)[field], where)
+    doubtful = [field for field, value in item.items() if _needs_look((value,))]
+    for field in doubtful:
+        _check_depth(item[field], f"{name}:{number}: field {field}")
+    if doubtful:  # after all have been checked for depth: this parser bears less of it
+        exact = json.loads(line)
+        for field in doubtful:
+            _check_digits(exact[field], f"{name}:{number}: field {field}")
     return item
 
 

@@ -21,18 +21,17 @@ def line_lists(blocks: Iterable[bytes], name: str, *, is_bounded: bool = True) -
     carried, number = 0, 1
     for piece in _pieces(blocks):
         lines = piece.split(b"\n")
-        if len(lines) > 1:
-            lines[0] = b"".join((*carry, lines[0]))
-            carry, carried = [], 0
-        rest = lines.pop()
-        carry.append(rest)
-        carried += len(rest)
-        number += len(lines)
-        if is_bounded and carried > MAX_LINE_BYTES:
+        carry.append(lines[0])
+        carried += len(lines[0])
+        if is_bounded and carried > MAX_LINE_BYTES:  # wherever pieces end: what was planned must be read, too
             raise InputError(
                 f"{name}:{number}: the line is over {MAX_LINE_BYTES >> 20} MiB; is this a text file of items?"
             )
-        if lines:
+        if len(lines) > 1:
+            lines[0] = b"".join(carry)
+            rest = lines.pop()
+            carry, carried = [rest], len(rest)
+            number += len(lines)
             yield lines
     if carried:
         yield [b"".join(carry)]

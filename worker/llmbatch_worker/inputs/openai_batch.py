@@ -5,6 +5,8 @@ https://platform.openai.com/docs/api-reference/batch/request-input
 
 from collections.abc import Iterable, Iterator
 
+import orjson
+
 from llmbatch_contract.errors import InputError
 from llmbatch_contract.records import Item
 from llmbatch_contract.spec import Api
@@ -44,7 +46,7 @@ def api_of(item: Item) -> Api:
 
 def _problem(item: Item) -> str | None:
     if item.get("method", "POST") != "POST":
-        return f"method must be POST, not {item['method']!r}"
+        return f"method must be POST, not {orjson.dumps(item['method']).decode()}"
     url = item.get("url")
     if not isinstance(url, str) or url not in _APIS:
         given = "missing" if url is None else f"{url!r}"

@@ -6,6 +6,7 @@ Says what is wrong with a file that is none. Reading rows is the business of `pa
 import difflib
 import functools
 import os
+from collections import Counter
 from collections.abc import Collection
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ class Footer:
         self.metadata = _checked(file, where)
         parquet = open_parquet(file, where, self.metadata)
         self.columns: list[str] = list(parquet.schema_arrow.names)
-        if twice := next((name for name in self.columns if self.columns.count(name) > 1), None):
+        if twice := next((name for name, times in Counter(self.columns).items() if times > 1), None):
             raise InputError(f"{where}: column {twice!r} stands twice; rename one")
         self._leaves = _leaves(parquet.schema_arrow)
         self.row_groups: list[int] = [self.group(number).num_rows for number in range(self.metadata.num_row_groups)]
@@ -61,7 +62,8 @@ class Footer:
             return self.columns
         if missing := [name for name in columns if name not in self._leaves]:
             raise InputError(f"{self._where}: {self._has_no(missing[0])}")
-        return [name for name in self.columns if name in set(columns)]
+        wanted = frozenset(columns)
+        return [name for name in self.columns if name in wanted]
 
     def _has_no(self, name: str) -> str:
         close = difflib.get_close_matches(name, self.columns, n=1)
@@ -84,6 +86,8 @@ def open_parquet(file: ObjectFile, where: str, metadata: "pq.FileMetaData | None
         )
     except (pyarrow.ArrowException, OSError) as error:
         raise unreadable(f"{where}: the footer of the Parquet file", where, error) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: the name of a column is not UTF-8; is the file damaged? Write it again") from error
 
 
 def unreadable(what: str, where: str, error: Exception) -> InputError:

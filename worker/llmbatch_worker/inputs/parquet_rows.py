@@ -24,6 +24,8 @@ _LEAST_PIECE_BYTES = 64 << 10
 _LARGEST_PIECE_BYTES = 4 << 20
 _DECODED_BYTES = 2 << 20
 _ROWS_AT_ONCE = 2000
+_CELLS_AT_ONCE = 40_000
+"""As values of items they take much more room than in the file, where what repeats is stored once."""
 
 
 class ParquetObject:
@@ -96,7 +98,8 @@ class ParquetObject:
 
     def _batch_rows(self, group: int, names: list[str]) -> int:
         size = self._footer.unpacked_bytes(group, names)
-        return max(1, min(_ROWS_AT_ONCE, _DECODED_BYTES * self.row_groups[group] // max(size, 1)))
+        fitting = _DECODED_BYTES * self.row_groups[group] // max(size, 1)
+        return max(1, min(_ROWS_AT_ONCE, fitting, _CELLS_AT_ONCE // len(names)))
 
     def _items(self, batch: "pa.RecordBatch", first: int, names: list[str]) -> Rows:
         columns = [self._values(batch.column(name), name, first) for name in names]

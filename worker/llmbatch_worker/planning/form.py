@@ -7,7 +7,7 @@ from itertools import chain
 from llmbatch_contract.errors import InputError
 from llmbatch_contract.spec import Input, InputFormat, Packing
 from llmbatch_worker.inputs.csv_rows import detect_delimiter
-from llmbatch_worker.inputs.detect import detect_format, says_parquet
+from llmbatch_worker.inputs.detect import detect_format, says_parquet, says_tabs
 from llmbatch_worker.inputs.lines import is_blank
 from llmbatch_worker.inputs.objects import unpacked_by_content
 from llmbatch_worker.inputs.openai_batch import ID_FIELD
@@ -52,9 +52,13 @@ def find_form(spec: Input, source: Source, *, has_request: bool) -> Form:
         format=found,
         packing=packing,
         id_field=ID_FIELD if found is InputFormat.OPENAI else spec.id_field,
-        delimiter=(spec.delimiter or detect_delimiter(head)) if found is InputFormat.CSV else ",",
+        delimiter=_delimiter(spec, name, head) if found is InputFormat.CSV else ",",
         seen_in=name,
     )
+
+
+def _delimiter(spec: Input, name: str, head: bytes) -> str:
+    return spec.delimiter or detect_delimiter(head, promised="\t" if says_tabs(name) else "")
 
 
 def _look(spec: Input, source: Source) -> tuple[str, Packing, bytes]:

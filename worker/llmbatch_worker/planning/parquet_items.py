@@ -56,14 +56,16 @@ class ParquetItems:
     def _check(
         self, name: str, columns: list[str], used: Collection[str], id_field: str | None, output: Output
     ) -> None:
+        needed = columns_to_read(columns, used if id_field is None else {*used, id_field}, output)
         if not self._first:
             if id_field is not None and id_field not in columns:
                 raise InputError(f"{name}: has no column {id_field!r}, which is the idField; it has {some_of(columns)}")
-            self._first, self.all_columns = name, columns
-            self.columns = columns_to_read(columns, used if id_field is None else {*used, id_field}, output)
-        elif not set(self.columns) <= set(columns):
-            lacking = [c for c in self.columns if c in columns]
-            raise InputError(f"{name}: {difference(lacking, self.columns)} in {self._first}")
+            self._first, self.all_columns, self.columns = name, columns, needed
+        elif set(needed) != set(self.columns):
+            raise InputError(
+                f"{name}: {difference(needed, self.columns)} in {self._first}; all files must have the columns that "
+                "templates, where and the output need"
+            )
 
     def batches(self, on_blocks: Pass = lambda _number, blocks: blocks) -> Generator[Batch]:
         """All of them, in order; no digest can be had of their bytes, of which only a part is read."""

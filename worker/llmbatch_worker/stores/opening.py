@@ -36,6 +36,7 @@ class OpenStores:
         self._input, self._output = input, output
         self._limits = limits if limits is not None else TimeLimits()
         self._clients: dict[tuple[bool, str, str], Client] = {}
+        self._pages: dict[str, WebStore] = {}
         self._ahead = ReadAhead()
         self._lock = threading.Lock()
 
@@ -53,7 +54,7 @@ class OpenStores:
             place = object_uri(uri)
             return self._cloud(ObjectUri(place.scheme, place.bucket, ""), self._input), place.key
         if scheme_of(uri) in WEB_SCHEMES:
-            return WebStore(self._with_query(uri), self.troubles, self._ahead, self._limits), ""
+            return self._web(self._with_query(uri)), ""
         return LOCAL.open_input(uri)
 
     def find_inputs(self, uri: str) -> Iterable[Found]:
@@ -69,6 +70,13 @@ class OpenStores:
         """A web address as the manifest has it."""
         given = self._input.uri
         return given if given is not None and without_query(given) == url else url
+
+    def _web(self, url: str) -> WebStore:
+        """The one that found the file, which knows what the server said of it then."""
+        with self._lock:
+            if url not in self._pages:
+                self._pages[url] = WebStore(url, self.troubles, self._ahead, self._limits)
+            return self._pages[url]
 
     def _found(self, uri: str) -> Iterator[Found]:
         place = object_uri(uri)

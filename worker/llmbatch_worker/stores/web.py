@@ -27,6 +27,7 @@ from llmbatch_worker.stores.troubles import Troubles
 
 _PIECE_BYTES = 1 << 20
 _RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
+_PART = re.compile(r"bytes (\d+)-(\d+)/")
 _NO_RANGE = httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE
 _CHANGED = "has changed since it was planned; put the planned version back, or start over"
 
@@ -40,6 +41,11 @@ class _Seen:
     """A strong one, where the server has ranges, too."""
     version: tuple[str, str]
     """Whatever it says, to notice a change between two tries."""
+
+    def is_same(self, answer: httpx.Response) -> bool:
+        """Whether an answer with the whole file is about this one, or less of it, which is noticed at its end."""
+        size = int(answer.headers.get("content-length", self.size))
+        return _version(answer) == self.version and size <= self.size
 
 
 class WebStore:
@@ -87,7 +93,10 @@ class WebStore:
                 raise InputChangedError(f"{self.where('')} has become shorter than when it was planned")
             if answer.status_code != httpx.codes.PARTIAL_CONTENT:
                 raise StoreAwayError(f"cannot read {self.where('')}: the server gave it whole, not the part asked for")
-            block = answer.read()
+            part = _PART.match(answer.headers.get("content-range", ""))
+            if part is not None and (int(part[1]) != start or int(part[2]) >= end):
+                raise StoreError(f"cannot read {self.where('')}: the server gave another part of it; download it")
+            block = b"".join(answer.iter_raw())
         if len(block) < end - start:
             raise InputChangedError(f"{self.where('')} has become shorter than when it was planned")
         return block
@@ -112,7 +121,7 @@ class WebStore:
     def _pieces_at(self, stack: contextlib.ExitStack, at: int) -> tuple[Iterator[bytes], bytes]:
         """What follows an offset, and the first piece of it."""
         answer = stack.enter_context(self._asked(None))
-        if self._seen is not None and _version(answer) != self._seen.version:
+        if self._seen is not None and not self._seen.is_same(answer):
             raise InputChangedError(f"{self.where('')} {_CHANGED}")
         pieces = self._pieces(answer)
         while (piece := next(pieces, b"")) and len(piece) <= at:
@@ -121,7 +130,7 @@ class WebStore:
 
     def _pieces(self, answer: httpx.Response) -> Iterator[bytes]:
         with self._errors():
-            yield from answer.iter_bytes(_PIECE_BYTES)
+            yield from answer.iter_raw(_PIECE_BYTES)  # sizes are of what is sent; packed files are called an encoding
 
     @contextlib.contextmanager
     def _asked(self, range_: str | None) -> Iterator[httpx.Response]:
