@@ -3,12 +3,20 @@
 import asyncio
 import os
 import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from engine.local_run import Bench, texts, until
+from engine.own_engines import OwnBatch
+from llmbatch_cli.running.links import StoreWaits
+from llmbatch_cli.running.telling import LostWorker
+from llmbatch_cli.running.workers import WorkerProcesses
 from llmbatch_cli.simulator import Simulator, SimulatorSettings
+from llmbatch_contract.endpoint import Limits
+from llmbatch_contract.sharing import EndpointShares
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -68,12 +76,31 @@ async def test_a_signal_while_workers_start_is_an_interruption_too(tmp_path: Pat
     async with Simulator(SimulatorSettings.parse({"latency": "30ms"})) as sim:
         bench = Bench(tmp_path, sim.url)
         bench.batch(items=texts(300), concurrency=1, shardSize=1)
-        async with bench.started("--workers", "4") as process:
-            await until(lambda: len(process.children()) >= 3)
+        async with bench.started("--workers", "6") as process:
+            await until(lambda: len(process.children()) >= 6)
             process.signal(signal.SIGTERM)
             ended = await process.ended(20)
     assert ended.code == 130, str(ended)
     assert "Traceback" not in ended.err, ended.err
+
+
+async def test_workers_that_are_ended_before_they_listen_have_not_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting = tmp_path / "starting"
+    starting.write_text(f"#!/bin/sh\ntouch {tmp_path}/$$.started\nexec sleep 60\n")
+    starting.chmod(0o755)
+    own = OwnBatch(
+        tmp_path / "batch", EndpointShares(Limits(), time.monotonic()), items=texts(10), url="http://127.0.0.1:9/v1"
+    )
+    lost: list[LostWorker] = []
+    workers = WorkerProcesses(own.job, own.coordinator, own.queue, StoreWaits(), 5, lost.append)
+    monkeypatch.setattr(sys, "executable", str(starting))
+    async with asyncio.TaskGroup() as running:
+        running.create_task(workers.run())
+        await until(lambda: len(list(tmp_path.glob("*.started"))) == 5)
+        workers.interrupt()
+    assert not lost
 
 
 async def test_a_signal_between_two_shards_leaves_no_traceback(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ class WorkerProcesses:
             self.coordinator.lost(worker, time.monotonic())
             self.waits.lost(worker)
             left = self.queue.lost(worker, self.coordinator)
+            if self._is_interrupted:  # told while it starts, it has no exit code yet
+                return
             if code < 0:
                 self.on_killed(LostWorker(process, left, -code))
             if code in (Exit.SUCCEEDED, Exit.INTERRUPTED) and (self.queue.is_empty or self.coordinator.stop):
