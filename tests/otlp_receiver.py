@@ -76,7 +76,7 @@ class OtlpReceiver:
     connections: int = 0
     """By HTTP, so far."""
     answer: bytes = b""
-    """Body of answers by HTTP."""
+    """Body of answers by HTTP; by gRPC the message."""
 
     def __post_init__(self) -> None:
         self._released = threading.Event()
@@ -263,7 +263,7 @@ class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
     def Export(self, request: Any, context: Any) -> Any:
         """Take one request."""
         _take_grpc(self._receiver, "/v1/traces", request, context)
-        return trace_service_pb2.ExportTraceServiceResponse()
+        return trace_service_pb2.ExportTraceServiceResponse.FromString(self._receiver.answer)
 
 
 class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
@@ -273,7 +273,7 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
     def Export(self, request: Any, context: Any) -> Any:
         """Take one request."""
         _take_grpc(self._receiver, "/v1/metrics", request, context)
-        return metrics_service_pb2.ExportMetricsServiceResponse()
+        return metrics_service_pb2.ExportMetricsServiceResponse.FromString(self._receiver.answer)
 
 
 def _take_grpc(receiver: OtlpReceiver, path: str, request: Any, context: Any) -> None:

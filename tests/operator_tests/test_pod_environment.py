@@ -70,6 +70,9 @@ def test_pods_that_plan_have_telemetry_too() -> None:
         pytest.param({"PATH": "/bin", "LLMBATCH_NAMESPACE": "x"}, {}, id="nothing of telemetry"),
         pytest.param(dict([_ENDPOINT]), dict([_ENDPOINT]), id="where to send"),
         pytest.param({"OTEL_SDK_DISABLED": "true"}, {"OTEL_SDK_DISABLED": "true"}, id="off is off for pods, too"),
+        pytest.param(
+            {"OTEL_TRACES_SAMPLER": "always_off"}, {"OTEL_TRACES_SAMPLER": "always_off"}, id="and so is no sampling"
+        ),
         pytest.param({"OTEL_TRACES_EXPORTER": "  "}, {}, id="an empty one is as good as none"),
         pytest.param({"OTEL_EXPORTER_OTLP_HEADERS": "key=secret"}, {}, id="no headers: they may be secrets"),
         pytest.param({"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "key=secret"}, {}, id="nor those of one signal"),

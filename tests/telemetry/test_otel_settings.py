@@ -19,8 +19,26 @@ GENERAL = "OTEL_EXPORTER_OTLP_ENDPOINT"
         pytest.param({GENERAL: HERE}, f"{HERE}/v1/traces", f"{HERE}/v1/metrics", id="an endpoint for both"),
         pytest.param({GENERAL: f"{HERE}/"}, f"{HERE}/v1/traces", f"{HERE}/v1/metrics", id="with a slash"),
         pytest.param({GENERAL: f"{HERE}/otlp"}, f"{HERE}/otlp/v1/traces", f"{HERE}/otlp/v1/metrics", id="with a path"),
+        pytest.param(
+            {GENERAL: f"{HERE}/otlp/?key=x"},
+            f"{HERE}/otlp/v1/traces?key=x",
+            f"{HERE}/otlp/v1/metrics?key=x",
+            id="a query",
+        ),
         pytest.param({GENERAL: " "}, None, None, id="an empty variable is not set"),
         pytest.param({GENERAL: HERE, "OTEL_SDK_DISABLED": "True"}, None, None, id="disabled"),
+        pytest.param(
+            {GENERAL: HERE, "OTEL_SDK_DISABLED": "false", "OTEL_TRACES_SAMPLER": "always_off"},
+            None,
+            f"{HERE}/v1/metrics",
+            id="a sampler that takes none",
+        ),
+        pytest.param(
+            {GENERAL: HERE, "OTEL_TRACES_SAMPLER": "parentbased_always_on"},
+            f"{HERE}/v1/traces",
+            f"{HERE}/v1/metrics",
+            id="the default sampler",
+        ),
         pytest.param({GENERAL: HERE, "OTEL_TRACES_EXPORTER": "none"}, None, f"{HERE}/v1/metrics", id="no traces"),
         pytest.param({GENERAL: HERE, "OTEL_METRICS_EXPORTER": "none"}, f"{HERE}/v1/traces", None, id="no metrics"),
         pytest.param({"OTEL_TRACES_EXPORTER": "otlp"}, "http://localhost:4318/v1/traces", None, id="named, by default"),
@@ -120,6 +138,22 @@ def test_a_value_without_sense_is_named_and_switches_off(variable: str, value: s
         assert "secret" not in problem
         assert problem.endswith(" are exported")
     assert len(settings.problems) == (2 if off == "both" else 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("OTEL_SDK_DISABLED", "1", "which counts as false"),
+        ("OTEL_TRACES_SAMPLER", "traceidratio", "it is ignored, see spec.telemetry.sampledItems"),
+    ],
+)
+def test_a_value_that_changes_nothing_is_named(variable: str, value: str, words: str) -> None:
+    settings = read_settings({GENERAL: HERE, variable: value})
+    (problem,) = settings.problems
+    assert problem.startswith(f"{variable} is '{value}', ")
+    assert problem.endswith(words)
+    assert settings.traces is not None
+    assert settings.metrics is not None
 
 
 def test_headers_are_not_shown() -> None:

@@ -6,6 +6,10 @@ import time
 from functools import partial
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
 
 from llmbatch_telemetry import names
 from llmbatch_telemetry.exporting.health import Health
@@ -122,6 +126,35 @@ def test_a_collector_that_has_moved_takes_nothing(caplog: pytest.LogCaptureFixtu
     assert "telemetry: 1 spans were lost" in caplog.text
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_a_collector_says_it_has_not_taken_is_counted_and_told_of_once(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = ExportTracePartialSuccess(rejected_spans=2, error_message="too old")
+    with OtlpReceiver(answer=ExportTraceServiceResponse(partial_success=said).SerializeToString()) as receiver:
+        with telemetry(receiver.environment(protocol)) as started:
+            for number in range(1, 11):
+                started.span(span(number))
+                if number % 5 == 0:
+                    started.flush(5)
+        assert receiver.total("llmbatch.telemetry.dropped") == 4
+        assert len([request for request in receiver.requests if request.path == "/v1/traces"]) == 2
+    lines = [line for line in caplog.messages if "too old" in line]
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("telemetry: of the spans, http://127.0.0.1:")
+    assert lines[0].endswith("has not taken 2: too old")
+    assert lines[1].startswith("telemetry: of the metrics, ")
+
+
+@pytest.mark.parametrize("rejected", [-1, 2**62])
+def test_a_collector_that_lies_about_what_it_took_makes_no_nonsense(rejected: int) -> None:
+    said = ExportTracePartialSuccess(rejected_spans=rejected, error_message="\ufffd" * 10_000)
+    with OtlpReceiver(answer=ExportTraceServiceResponse(partial_success=said).SerializeToString()) as receiver:
+        with telemetry(receiver.environment()) as started:
+            started.span(span())
+        assert receiver.total("llmbatch.telemetry.dropped") in (0, 1)
+
+
 def test_a_full_queue_drops_and_counts() -> None:
     more = {"OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "10"}
     with OtlpReceiver(behaviour=Behaviour.HANG) as receiver:
@@ -138,11 +171,25 @@ def test_a_full_queue_drops_and_counts() -> None:
     assert came + lost == 5010
 
 
-def test_what_hangs_until_the_end_counts_as_lost(caplog: pytest.LogCaptureFixture) -> None:
-    with OtlpReceiver(behaviour=Behaviour.HANG) as receiver, telemetry(receiver.environment(), close_s=0.2) as started:
-        for number in range(1, 4):
-            started.span(span(number))
-    assert "telemetry: 3 spans were lost" in caplog.text
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_hangs_until_the_end_counts_as_lost(protocol: str, caplog: pytest.LogCaptureFixture) -> None:
+    before = set(threading.enumerate())
+    with OtlpReceiver(behaviour=Behaviour.HANG) as receiver:
+        with telemetry(receiver.environment(protocol), close_s=0.4) as started:
+            for number in range(1, 4):
+                started.span(span(number))
+            started.flush(0.2)
+        receiver.release()
+        for thread in set(threading.enumerate()) - before:
+            if thread.name in ("llmbatch-spans", "llmbatch-metrics"):
+                thread.join(15)
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("llmbatch")]
+    assert [line.partition(" to http")[0] for line in lines] == [
+        "telemetry: spans do not get",
+        "telemetry: 3 spans were lost",
+        "telemetry: metrics do not get",
+    ]
+    assert all(line.endswith(": no answer until the end") for line in (lines[0], lines[2]))
 
 
 def test_queuing_does_not_wait_for_the_collector() -> None:

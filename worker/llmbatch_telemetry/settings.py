@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from llmbatch_telemetry import names
 
@@ -93,12 +93,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings of a process. Never raises: what is wrong is in `problems`, and its signal is off."""
     # The specification has it so: an empty variable counts as not set.
     variables = {name: value.strip() for name, value in environment.items() if value.strip()}
-    if variables.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    disabled = variables.get("OTEL_SDK_DISABLED", "false")
+    if disabled.lower() == "true":
         return Settings()
-    problems: list[str] = []
+    problems = [] if disabled.lower() == "false" else [f"OTEL_SDK_DISABLED is {disabled!r}, which counts as false"]
     traces, queue = Settings.traces, Settings.queue
     try:
-        if (signal := _signal(variables, "TRACES")) is not None:
+        if (signal := _signal(variables, "TRACES")) is not None and _keeps_traces(variables, problems):
             queue = _queue(variables)
             traces = signal
     except SettingError as error:
@@ -170,7 +171,13 @@ def _endpoint(variables: Mapping[str, str], signal: str, protocol: Protocol, own
         is_http = False
     if not is_http:
         raise SettingError(f"{name} is {without_secrets(url)!r}, which is no URL with http:// or https://")
-    return url if name == own else f"{url.removesuffix('/')}/v1/{signal}"
+    return url if name == own else _below(url, f"/v1/{signal}")
+
+
+def _below(url: str, path: str) -> str:
+    """A path below that of a URL, which may have a query after it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=parts.path.removesuffix("/") + path))
 
 
 def without_secrets(endpoint: str) -> str:
@@ -198,6 +205,16 @@ def _pairs(text: str, name: str) -> dict[str, str]:
             raise SettingError(f"{name} is not a list of key=value with commas between")
         pairs[key] = value
     return pairs
+
+
+def _keeps_traces(variables: Mapping[str, str], problems: list[str]) -> bool:
+    """Whether the sampler lets any traces through. All or nothing: which items have spans, the manifest says."""
+    name = "OTEL_TRACES_SAMPLER"
+    sampler = variables.get(name, "always_on").lower()
+    if sampler not in ("always_on", "parentbased_always_on", "always_off"):
+        choice = "always_on, parentbased_always_on or always_off"
+        problems.append(f"{name} is {sampler!r}, but can be {choice}; it is ignored, see spec.telemetry.sampledItems")
+    return sampler != "always_off"
 
 
 def _queue(variables: Mapping[str, str]) -> Queue:

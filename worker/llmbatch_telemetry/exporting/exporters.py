@@ -12,9 +12,11 @@ from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 
 from llmbatch_telemetry import settings
 from llmbatch_telemetry.exporting.http_spans import HttpSpanExporter
+from llmbatch_telemetry.exporting.rejections import REJECTIONS
 from llmbatch_telemetry.settings import Signal
 
 _ANSWER_BYTES = 64 * 1024
+_REDIRECTION = 300
 
 
 class SpanExporter(Protocol):
@@ -53,9 +55,9 @@ def metric_exporter(signal: Signal) -> MetricExporter:
     """The exporter for metrics."""
     if signal.protocol is settings.Protocol.GRPC:
         _quiet_grpc()
-        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc
+        from llmbatch_telemetry.exporting.grpc_metrics import GrpcMetricExporter
 
-        return Grpc(**_grpc_arguments(signal))
+        return GrpcMetricExporter(**_grpc_arguments(signal))
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Http
 
     return Http(**_http_arguments(signal))
@@ -65,26 +67,29 @@ class BoundedSession(requests.Session):
     """Reads no more of an answer than fits, and not for longer than the request may take: OTLP's answers say little."""
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """A request whose answer has no body for the caller."""
+        """A request whose answer has no body for the caller; what it says is noted."""
         until = time.monotonic() + float(kwargs["timeout"])
         # Said with the request, the authorities come before those of REQUESTS_CA_BUNDLE.
         response = super().request(*args, **{**kwargs, "stream": True, "verify": self.verify})
-        if _read_away(response, until):
-            response.raw.release_conn()
-        else:
+        answer = _whole_answer(response, until)
+        if answer is None:
             response.close()
+            return response
+        response.raw.release_conn()
+        if response.status_code < _REDIRECTION:
+            REJECTIONS.read(answer)
         return response
 
 
-def _read_away(response: requests.Response, until: float) -> bool:
-    """Whether the answer was read to its end, so that its connection can serve again."""
-    left = _ANSWER_BYTES
-    while left > 0 and time.monotonic() < until:
-        read = response.raw.read1(left)
+def _whole_answer(response: requests.Response, until: float) -> bytes | None:
+    """Read to its end, so that its connection can serve again; None: that would take too long."""
+    answer = b""
+    while len(answer) < _ANSWER_BYTES and time.monotonic() < until:
+        read = response.raw.read1(_ANSWER_BYTES - len(answer))
         if not read:
-            return True
-        left -= len(read)
-    return False
+            return answer
+        answer += read
+    return None
 
 
 def _session(signal: Signal) -> BoundedSession:

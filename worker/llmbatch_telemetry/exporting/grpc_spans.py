@@ -6,6 +6,8 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from llmbatch_telemetry.exporting.rejections import ReadAnswers
+
 
 class GrpcSpanExporter:
     """One collector; the arguments are those of OpenTelemetry's."""
@@ -23,7 +25,7 @@ class GrpcSpanExporter:
         self._exporter.shutdown()
 
 
-class _Made(OTLPSpanExporter):
+class _Made(ReadAnswers, OTLPSpanExporter):
     def _translate_data(self, data: Any) -> ExportTraceServiceRequest:
         """What every exporter says for its signal: here it is a request already."""
         request: ExportTraceServiceRequest

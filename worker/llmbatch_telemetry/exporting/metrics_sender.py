@@ -32,6 +32,7 @@ class MetricsSender:
         self._closing.set()
         self._outlet.health.wait_for(self._thread, timeout_s)
         self._is_over = True
+        self._outlet.health.end(self._thread)
         self._outlet.give_up()
 
     def _run(self) -> None:

@@ -10,6 +10,7 @@ from llmbatch_telemetry.exporting.exporters import MetricExporter, SpanExporter
 from llmbatch_telemetry.exporting.health import COMPLAINTS, Health
 from llmbatch_telemetry.exporting.otel_metrics import metrics_data
 from llmbatch_telemetry.exporting.otlp_spans import SpanEncoder, count_of
+from llmbatch_telemetry.exporting.rejections import REJECTIONS
 from llmbatch_telemetry.exporting.totals import Reading
 from llmbatch_telemetry.spans import Span
 
@@ -33,7 +34,11 @@ class SpanOutlet:
             self.health.failed(repr(error))
             return 0
         self.health.note(is_taken, COMPLAINTS.taken())
-        return count if is_taken else 0
+        rejection = REJECTIONS.taken()
+        if not is_taken:
+            return 0
+        self.health.rejected(rejection)
+        return count if rejection is None else max(count - rejection.count, 0)
 
     def give_up(self) -> None:
         """End what is being sent."""
@@ -60,6 +65,7 @@ class MetricOutlet:
             self.health.failed(repr(error))
             return False
         self.health.note(is_taken, COMPLAINTS.taken())
+        self.health.rejected(REJECTIONS.taken())
         return is_taken
 
     def give_up(self) -> None:

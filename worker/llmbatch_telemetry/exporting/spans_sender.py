@@ -79,6 +79,7 @@ class SpansSender:
         self._wake.set()
         self._health.wait_for(self._thread, timeout_s)
         self._is_over = True
+        self._health.end(self._thread)
         self._outlet.give_up()
         self._lose(self._in_flight + sum(1 for _ in self._take_all()))
         if self._lost:
