@@ -31,6 +31,20 @@ def _read(**spec: Any) -> LLMBatch:
         pytest.param("spec.input.uri", "https://me:pw@host/a", "spec.input.uri", _PASSWORD, id="a password in a URL"),
         pytest.param(
             "spec.input",
+            {"uri": "s3://b/a.csv", "store": {"endpoint": "https://me:pw@host"}},
+            "spec.input.store.endpoint",
+            _PASSWORD,
+            id="a password in an endpoint of a store",
+        ),
+        pytest.param(
+            "spec.deliver",
+            {"url": "https://me:pw@host/a"},
+            "spec.deliver.url",
+            "must not hold a user or password: requests are signed, so check their signature",
+            id="a password in the address of a webhook",
+        ),
+        pytest.param(
+            "spec.input",
             {"uri": "a.csv", "store": {"region": "eu-west-1"}},
             "spec.input.store",
             _STORE_ELSEWHERE,

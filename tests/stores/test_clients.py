@@ -19,7 +19,7 @@ from llmbatch_contract.storage import ObjectStore
 from llmbatch_worker.stores.clients import Access, Client, TimeLimits
 from llmbatch_worker.stores.credentials import of_environment, of_secret, settings_of
 from llmbatch_worker.stores.opening import OpenStores, Troubles, local_stores
-from s3_servers import ACCESS_KEY, QUICK, SECRET_KEY, Bucket
+from s3_servers import ACCESS_KEY, QUICK, REGION, SECRET_KEY, Bucket
 from stores.own_authority import serve_tls
 
 pytest_plugins = ["s3_fixture"]
@@ -207,6 +207,34 @@ def test_a_wrong_secret_key_is_told_by_a_server_that_checks(versitygw: Bucket) -
     assert "another-secret-key" not in str(caught.value)
 
 
+def test_an_unknown_key_is_told_by_a_server_that_calls_it_missing(versitygw: Bucket) -> None:
+    versitygw.keys["AWS_ACCESS_KEY_ID"] = "SOMEBODYELSE"
+    store = versitygw.store()
+    for operation in (lambda: store.put("a", b"1"), lambda: store.read("a"), lambda: store.names("")):
+        with pytest.raises(StoreDeniedError, match="the store does not know this access key"):
+            operation()
+
+
+def test_another_region_is_told_with_its_name(versitygw: Bucket) -> None:
+    elsewhere = ObjectStore.model_validate({**versitygw.settings, "region": "eu-west-1"})
+    with pytest.raises(StoreError, match=f"the bucket is in the region {REGION}; set store.region"):
+        _output(Access(elsewhere, lambda: _KEYS)).open(versitygw.uri()).put("a", b"1")
+
+
+def test_a_proxy_is_taken_from_the_environment_except_where_it_says_not(
+    moto_s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    access = Access(ObjectStore.model_validate(moto_s3.settings), lambda: _KEYS)
+    with pytest.raises(StoreAwayError, match="is not to be reached"):
+        _output(access).open(moto_s3.uri()).put("a", b"1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    _output(access).open(moto_s3.uri()).put("a", b"1")
+    assert moto_s3.get("a") == b"1"
+
+
 def test_without_credentials_it_says_which_to_give() -> None:
     store = ObjectStore.model_validate({"endpoint": "http://127.0.0.1:1"})
     stores = OpenStores(Access(), Access(store), Troubles(brief_s=0), QUICK)
@@ -225,6 +253,9 @@ def test_an_own_authority_is_trusted_where_it_is_given(
         _output(Access(store, lambda: _KEYS)).open(uri).put("a", b"1")
     _output(Access(store, lambda: _KEYS, ca)).open(uri).put("a", b"1")
     assert moto_s3.get("out/a") == b"1"
+    by_number = ObjectStore(endpoint=proxy.url.replace("http://", "https://"))
+    with pytest.raises(StoreAwayError, match="certificate is for another name; look at the endpoint"):
+        _output(Access(by_number, lambda: _KEYS, ca)).open(uri).put("a", b"1")
     ca.write_text("no certificate")
     with pytest.raises(StoreError, match="holds no PEM certificate"):
         _output(Access(store, lambda: _KEYS, ca)).open(uri).put("a", b"1")

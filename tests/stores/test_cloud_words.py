@@ -3,7 +3,9 @@
 import pytest
 
 from llmbatch_contract.errors import StoreAwayError, StoreDeniedError, StoreError, StoreFullError, StoreMissingError
-from llmbatch_worker.stores.cloud_words import Doing, Target, error_of, read_failure
+from llmbatch_worker.stores.cloud_words import error_of
+from llmbatch_worker.stores.failures import read_failure
+from llmbatch_worker.stores.remedies import Doing, Target
 from llmbatch_worker.stores.unsaid import cleaned, without
 
 
@@ -100,6 +102,12 @@ def said(text: str, *, scheme: str = "s3", doing: Doing = Doing.READ, has_secret
             "cannot read s3://bucket/key: host:9000's certificate is not trusted; give its authority's in "
             "store.caConfigMap, or in a file that SSL_CERT_FILE names",
             id="certificate",
+        ),
+        pytest.param(
+            _broken("kind: Connect, InvalidCertificate(Expired)"),
+            StoreAwayError,
+            "cannot read s3://bucket/key: host:9000's certificate has expired, or the clock of this machine is wrong",
+            id="an expired certificate",
         ),
         pytest.param(
             "Generic S3 error: DeleteObjects request failed for key a/b: Access Denied. (code: AccessDenied)",

@@ -22,6 +22,8 @@ _ACCOUNT = {
     "client_email": "a@b",
     "private_key": "x",
 }
+_NUMBER = "\nRequestId:eba796eb-c263-4def-afb2-d5197fb5cca0\nTime:2026-11-22T21:54:28.171Z"
+_NOT_AUTHENTICATED = f"Server failed to authenticate the request. Make sure it is formed correctly.{_NUMBER}"
 _ACCOUNT_KEY = base64.b64encode(b"an account's key").decode()
 
 
@@ -106,6 +108,17 @@ def test_patterns_stand_for_objects(cloud: Cloud) -> None:
     ]
 
 
+def test_the_version_of_a_listed_object_is_the_one_that_is_read(cloud: Cloud) -> None:
+    """Azure lists ETags without the quotation marks that it puts around them elsewhere."""
+    cloud.server.objects["in/a.csv"] = b"hello"
+    (found,) = cloud.stores.find_inputs(cloud.uri("in/*.csv"))
+    store, name = cloud.stores.open_input(found.uri)
+    assert b"".join(store.blocks(name, 0, 5, found.info.etag)) == b"hello"
+    cloud.server.objects["in/a.csv"] = b"jello"
+    with pytest.raises(InputChangedError, match="has changed"):
+        list(store.blocks(name, 0, 5, found.info.etag))
+
+
 def test_what_is_missing_is_named(cloud: Cloud) -> None:
     with pytest.raises(StoreMissingError, match="out/a: there is no such object"):
         cloud.store.info("a")
@@ -129,15 +142,62 @@ def test_a_refusal_names_the_permission(cloud: Cloud) -> None:
         cloud.store.info("a")
 
 
+def test_a_refused_removal_among_several_names_the_permission() -> None:
+    """Azure answers each of them inside an answer that is good."""
+    with azure("bucket", "acc") as server:
+        server.objects["out/a"] = b"1"
+        server.keeps_all = True
+        with pytest.raises(StoreDeniedError, match=r"permission denied \(This request .*Storage Blob Data Contributor"):
+            _with_token(server).open("az://bucket/out").remove(["a"])
+
+
+def test_a_refused_removal_with_a_token_blames_the_token_not_the_platform() -> None:
+    with azure("bucket", "acc") as server:
+        server.refuse = (403, "AuthenticationFailed", _NOT_AUTHENTICATED)
+        with pytest.raises(StoreDeniedError, match="the SAS token is wrong or has expired; look at AZURE_STORAGE_AC"):
+            _with_token(server).open("az://bucket/out").remove(["a"])
+
+
+def test_a_wrong_key_of_an_account_is_told_whatever_the_code_and_without_the_number_of_the_request() -> None:
+    with azure("bucket", "acc") as server:
+        server.refuse = (403, "AuthorizationFailure", _NOT_AUTHENTICATED)
+        with pytest.raises(StoreDeniedError, match="the key does not fit the account") as caught:
+            _with_token(server).open("az://bucket/out").names("")
+        server.refuse = (403, "AuthorizationPermissionMismatch", f"Not allowed.{_NUMBER}")
+        with pytest.raises(StoreDeniedError, match=r"\(AuthorizationPermissionMismatch, Not allowed\)") as caught:
+            _with_token(server).open("az://bucket/out").names("")
+    assert "RequestId" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "values"),
+    [
+        ("az://bucket/out", {"AZURE_STORAGE_ACCOUNT_NAME": "acc", "AZURE_STORAGE_ACCOUNT_KEY": "not base64 !"}),
+        ("gs://bucket/out", {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps({**_ACCOUNT, "disable_oauth": False})}),
+        ("gs://bucket/out", {"GOOGLE_SERVICE_ACCOUNT_KEY": '{"type": "service_account"}'}),
+    ],
+)
+def test_a_damaged_key_is_an_error_with_words(uri: str, values: dict[str, str]) -> None:
+    access = Access(ObjectStore(endpoint="http://127.0.0.1:1"), lambda: values)
+    store = OpenStores(access, access, Troubles(brief_s=0), QUICK).open(uri)
+    with pytest.raises(StoreDeniedError, match="the credentials are damaged or cut; renew"):
+        store.read("a")
+    with pytest.raises(StoreDeniedError, match="the credentials are damaged or cut; renew"), store.writer("a") as write:
+        write(b"1")
+
+
 def test_the_signature_of_a_link_is_in_no_message() -> None:
     """Azure's are part of the address, so obstore writes them into every error."""
     with azure("bucket", "acc") as server:
         server.refuse = (403, "AuthenticationFailed", "Signature did not match.")
-        values = {"AZURE_STORAGE_ACCOUNT_NAME": "acc", "AZURE_STORAGE_SAS_TOKEN": "?sv=2026&sig=c2VjcmV0c2VjcmV0"}
-        access = Access(ObjectStore.model_validate({"endpoint": server.url}), lambda: values)
-        stores = OpenStores(access, access, Troubles(brief_s=0), QUICK)
         with pytest.raises(StoreDeniedError) as caught:
-            stores.open("az://bucket/out").put("a", b"1")
+            _with_token(server).open("az://bucket/out").put("a", b"1")
         assert server.asked[0].query["sig"] == "c2VjcmV0c2VjcmV0"
     assert "c2VjcmV0" not in str(caught.value)
     assert "look at AZURE_STORAGE_ACCOUNT_NAME" in str(caught.value)
+
+
+def _with_token(server: OtherCloud) -> OpenStores:
+    values = {"AZURE_STORAGE_ACCOUNT_NAME": "acc", "AZURE_STORAGE_SAS_TOKEN": "?sv=2026&sig=c2VjcmV0c2VjcmV0"}
+    access = Access(ObjectStore.model_validate({"endpoint": server.url}), lambda: values)
+    return OpenStores(access, access, Troubles(brief_s=0), QUICK)

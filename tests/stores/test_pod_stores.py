@@ -109,6 +109,14 @@ def test_a_secret_that_is_missing_is_named(make: MakeStores, tmp_path: Path, mot
         stores.open(moto_s3.uri("out")).put("a", b"1")
 
 
+def test_a_secret_with_half_of_the_keys_is_named(make: MakeStores, tmp_path: Path, moto_s3: Bucket) -> None:
+    _mount_secret(tmp_path, "output", "KEYID")
+    (tmp_path / "credentials" / "output" / "AWS_SECRET_ACCESS_KEY").unlink()
+    stores = make(output={"uri": moto_s3.uri("out"), "credentialsSecret": {"name": "aws"}, "store": moto_s3.settings})
+    with pytest.raises(StoreDeniedError, match=r"Secret aws: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together"):
+        stores.open(moto_s3.uri("out")).put("a", b"1")
+
+
 def test_the_config_map_of_a_certificate_that_is_missing_is_named_and_may_still_come(
     make: MakeStores, tmp_path: Path, moto_s3: Bucket
 ) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -14,7 +14,7 @@ from llmbatch_contract.usage import Pricing
 _URL = r"https?://[^/\s]+(/\S*)?"
 _NO_URL = "must start with http:// or https:// and name a host, as in https://api.openai.com/v1"
 _NO_HOST = "has no valid host and port"
-_URL_WITH_PASSWORD = "must not hold a user or password: use apiKeySecret"
+_NO_PASSWORD = "must not hold a user or password: {instead}"
 
 _HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _KEY_HEADERS = ("authorization", "api-key", "x-api-key")
@@ -50,13 +50,20 @@ def _any_url(value: str) -> str:
         raise ValueError(_NO_URL)
     if not _has_host_and_port(value):
         raise ValueError(_NO_HOST)
-    if "@" in urlsplit(value).netloc:
-        raise ValueError(_URL_WITH_PASSWORD)
     return value
 
 
 def _base_url(value: str) -> str:
     return _any_url(value).rstrip("/")
+
+
+def _without_password(instead: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if "@" in urlsplit(value).netloc:
+            raise ValueError(_NO_PASSWORD.format(instead=instead))
+        return value
+
+    return AfterValidator(check)
 
 
 def _has_host_and_port(url: str) -> bool:
@@ -67,14 +74,24 @@ def _has_host_and_port(url: str) -> bool:
         return False
 
 
-_URL_RULES = rules(
-    rule(_NO_URL, rf"self.matches(r'^{_URL}$')"),
-    rule(_NO_HOST, rf"!self.matches(r'^{_URL}$') || (isURL(self) && url(self).getPort() != '0')"),
-    rule(_URL_WITH_PASSWORD, "!self.matches('^https?://[^/?#]*@')"),
-)
+def _url_rules(instead: str) -> JsonSchema:
+    return rules(
+        rule(_NO_URL, rf"self.matches(r'^{_URL}$')"),
+        rule(_NO_HOST, rf"!self.matches(r'^{_URL}$') || (isURL(self) && url(self).getPort() != '0')"),
+        rule(_NO_PASSWORD.format(instead=instead), "!self.matches('^https?://[^/?#]*@')"),
+    )
 
-Url = Annotated[str, Field(max_length=2048, json_schema_extra=_URL_RULES), AfterValidator(_base_url)]
-WholeUrl = Annotated[str, Field(max_length=2048, json_schema_extra=_URL_RULES), AfterValidator(_any_url)]
+
+def _length(instead: str) -> Any:
+    return Field(max_length=2048, json_schema_extra=_url_rules(instead))
+
+
+_USE_API_KEY, _USE_CREDENTIALS = "use apiKeySecret", "use credentialsSecret"
+_IS_SIGNED = "requests are signed, so check their signature"
+
+Url = Annotated[str, _length(_USE_API_KEY), AfterValidator(_base_url), _without_password(_USE_API_KEY)]
+StoreUrl = Annotated[str, _length(_USE_CREDENTIALS), AfterValidator(_base_url), _without_password(_USE_CREDENTIALS)]
+WholeUrl = Annotated[str, _length(_IS_SIGNED), AfterValidator(_any_url), _without_password(_IS_SIGNED)]
 """One that nothing is added to, so that a slash at its end counts."""
 
 

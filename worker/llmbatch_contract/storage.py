@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from llmbatch_contract.cel import JsonSchema, rule, rules
-from llmbatch_contract.endpoint import Url
+from llmbatch_contract.endpoint import StoreUrl
 from llmbatch_contract.model import SpecModel
 
 OBJECT_SCHEMES = ("s3", "gs", "az")
@@ -53,7 +53,7 @@ class CredentialsSecret(SpecModel):
 class ObjectStore(SpecModel):
     """How to reach a store where its provider's defaults will not do, as with a server of one's own."""
 
-    endpoint: Url | None = Field(default=None, description="Address of the server. Unset: the provider's.")
+    endpoint: StoreUrl | None = Field(default=None, description="Address of the server. Unset: the provider's.")
     region: str | None = Field(
         default=None, min_length=1, max_length=63, description="Region of the bucket. Unset: AWS_REGION, or us-east-1."
     )

@@ -83,14 +83,13 @@ class PodStores:
 
     def _access(self, use: Use, store: ObjectStore | None, secret: CredentialsSecret | None = None) -> Access:
         """The way to a store: by the Secret that is named, else by whatever the pod's environment gives."""
-        folder = self._setting.credentials_folder / use
+        folder, whose = self._setting.credentials_folder / use, ""
         if secret is not None:
-            read = of_secret(f"Secret {secret.name}", folder)
+            whose = f"Secret {secret.name}"
         elif folder.is_dir():
-            read = of_secret("the Secret of the batch with the dead letters", folder)
-        else:
-            read = of_environment()
+            whose = "the Secret of the batch with the dead letters"
+        read = of_secret(whose, folder) if whose else of_environment()
         if store is None or (named := store.ca_config_map) is None:
-            return Access(store, read)
+            return Access(store, read, secret=whose)
         title = f"store.caConfigMap (ConfigMap {named.name}, key {named.key})"
-        return Access(store, read, self._setting.ca_folder / use / CA_NAME, ca_title=title)
+        return Access(store, read, self._setting.ca_folder / use / CA_NAME, ca_title=title, secret=whose)

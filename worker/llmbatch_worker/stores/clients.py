@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import obstore.store
 
-from llmbatch_contract.errors import StoreAwayError, StoreError
+from llmbatch_contract.errors import StoreAwayError, StoreDeniedError, StoreError
 from llmbatch_contract.storage import ObjectStore
 from llmbatch_worker.stores.credentials import S3_KEYS, ReadCredentials, no_credentials, settings_of
 
@@ -61,6 +61,8 @@ class Access:
     """What the manifest names: plans hold a web address without its query, which may be a signature."""
     ca_title: str = "store.caConfigMap"
     """What to say of `ca_file`."""
+    secret: str = ""
+    """Where the credentials come from, as in `Secret aws`; empty: from variables."""
 
 
 class Client:
@@ -110,10 +112,17 @@ class Client:
             values = self._access.read_credentials()
             has_changed = self._objects is None or values != self._values
             if has_changed:
+                settings = self._settings(values)
                 self._values = values
-                self._build(settings_of(self._scheme, values))
+                self._build(settings)
             self._read_at = time.monotonic()
             return has_changed
+
+    def _settings(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        try:
+            return settings_of(self._scheme, values)
+        except StoreDeniedError as error:
+            raise StoreDeniedError(f"{self._access.secret}: {error}" if self._access.secret else str(error)) from None
 
     def _build(self, credentials: Mapping[str, Any]) -> None:
         once: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=self._limits.request_s)}

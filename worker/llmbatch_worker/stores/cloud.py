@@ -17,9 +17,11 @@ from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, 
 from llmbatch_contract.errors import InputChangedError, StoreDeniedError, StoreError
 from llmbatch_worker.stores.ahead import ReadAhead
 from llmbatch_worker.stores.clients import Client
-from llmbatch_worker.stores.cloud_words import Doing, Target, UploadGoneError, error_of, read_failure
+from llmbatch_worker.stores.cloud_words import UploadGoneError, error_of
+from llmbatch_worker.stores.failures import read_failure
 from llmbatch_worker.stores.patterns import Pattern
 from llmbatch_worker.stores.protocol import CLOUD_CADENCE, Cadence, Found, ObjectInfo, Write
+from llmbatch_worker.stores.remedies import Doing, Target
 from llmbatch_worker.stores.troubles import Troubles
 from llmbatch_worker.stores.uris import ObjectUri
 
@@ -196,7 +198,8 @@ class CloudStore:
             self._close(upload, name, written, before)
         except BaseException as error:
             if isinstance(error, StoreDeniedError):
-                self._client.renew()
+                with contextlib.suppress(StoreError, *_ERRORS):  # of new ones; the refusal counts
+                    self._client.renew()
             with contextlib.suppress(*_ERRORS):  # of the removal; the error that led here counts
                 upload.__exit__(*sys.exc_info())
             raise
@@ -232,8 +235,9 @@ class CloudStore:
                 with self._errors(doing, name):
                     return attempt(self._client.objects())
             except StoreDeniedError:
-                if not self._client.renew():
-                    raise
+                with self._errors(doing, name):
+                    if not self._client.renew():
+                        raise
             with self._errors(doing, name):
                 return attempt(self._client.objects())
 

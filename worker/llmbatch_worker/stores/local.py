@@ -1,14 +1,12 @@
-"""Objects in folders: the only file that knows obstore. The store of every local run.
+"""Objects in folders, through obstore. The store of every local run.
 
 obstore's own async calls can abort the interpreter at exit, so none are made:
 https://github.com/PyO3/pyo3-async-runtimes/issues/40.
 """
 
 import contextlib
-import errno
 import functools
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -27,27 +25,22 @@ from obstore.exceptions import (
 
 from llmbatch_contract.errors import (
     InputChangedError,
-    StoreAwayError,
     StoreError,
-    StoreFullError,
     StoreMissingError,
-    StoreReadOnlyError,
 )
 from llmbatch_contract.layout import WORK_FOLDER
-from llmbatch_worker.stores.patterns import Pattern, pattern_of
+from llmbatch_worker.stores.local_errors import is_lasting, store_error
 from llmbatch_worker.stores.protocol import FOLDER_CADENCE, Cadence, Found, ObjectInfo, Write
 from llmbatch_worker.stores.uris import local_path, split_uri
+from llmbatch_worker.stores.walking import names_of
 
 if TYPE_CHECKING:
     from obstore import Bytes, GetOptions
 
 BLOCK_BYTES = 1 << 20
 RESTORE = "put the planned version back, or start over with another output.uri or --state"
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TRIES = 4
 _OPENED_FOLDERS = 64
-_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
-_AWAY = {errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN}
 
 T = TypeVar("T")
 
@@ -66,7 +59,7 @@ class LocalStore:
         try:
             self._store = obstore.store.LocalStore(path, mkdir=True)
         except (BaseError, OSError) as error:
-            raise _store_error(error, f"cannot open the folder {shown}") from error
+            raise store_error(_as_system_error(error), f"cannot open the folder {shown}") from error
 
     @property
     def cadence(self) -> Cadence:
@@ -204,7 +197,7 @@ class LocalStore:
         except PreconditionError as error:
             raise InputChangedError(f"{self.where(name)} has changed since it was planned; {RESTORE}") from error
         except (BaseError, OSError, ValueError) as error:
-            raise _store_error(error, f"{what} {self.where(name)}") from error
+            raise store_error(_as_system_error(error), f"{what} {self.where(name)}") from error
 
 
 class LocalStores:
@@ -242,33 +235,6 @@ def find_files(uri: str) -> Iterator[Found]:
         yield Found(uri, store.info(key))
 
 
-def names_of(name: str, root: Path) -> list[str]:
-    """The names below a folder that a name or a pattern stands for, sorted. Raises StoreMissingError for no match."""
-    pattern = pattern_of(name)
-    if isinstance(pattern, str):
-        return [pattern]
-    if found := sorted(_files_of(pattern, root)):
-        return found
-    raise StoreMissingError(f"there is no file {name}")
-
-
-def _files_of(pattern: Pattern, root: Path) -> Iterator[str]:
-    """Links to folders are followed only where the depth is bounded: they may lead in a circle."""
-    start, cut = str(root / pattern.folder.rstrip("/")), len(str(root).rstrip("/")) + 1
-    if str(root) == "/":
-        start, cut = pattern.folder or "/", 0
-    for folder, folders, files in os.walk(start, onerror=_unlistable, followlinks=pattern.depth is not None):
-        below = folder[cut:]
-        yield from filter(pattern.matches, (os.path.join(below, name) for name in files))  # noqa: PTH118
-        folders[:] = [name for name in folders if pattern.may_match_below(os.path.join(below, name))]  # noqa: PTH118
-
-
-def _unlistable(error: OSError) -> None:
-    """A folder that is not there, or went, holds nothing; one that must not be read may hold items."""
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise _store_error(error, f"cannot list {error.filename}") from error
-
-
 def _patiently(operation: Callable[[], T]) -> T:
     """Try again a few times when the failure may pass; a full or missing place does not."""
     with contextlib.suppress(GenericError):  # to be met again; the retrying itself takes longer than a small read
@@ -283,27 +249,11 @@ def _patiently(operation: Callable[[], T]) -> T:
 
 
 def _may_pass(error: BaseException) -> bool:
-    return type(error) is GenericError and _errno(error) not in _LASTING
+    return type(error) is GenericError and not is_lasting(error)
 
 
-def _errno(error: BaseException) -> int | None:
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno
-    found = _OS_ERROR.search(str(error))
-    return int(found[1]) if found else None
-
-
-def _store_error(error: BaseException, what: str) -> StoreError:
-    number = _errno(error)
-    if isinstance(error, FileNotFoundError | NotFoundError):
-        return StoreMissingError(f"{what}: there is no such file")
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return StoreFullError(f"{what}: no space left; free some and run again, what was written so far is kept")
-    if number in (errno.EROFS, errno.EACCES, errno.EPERM) or isinstance(error, PermissionDeniedError | PermissionError):
-        return StoreReadOnlyError(f"{what}: permission denied or read-only; give write access or another place")
-    if number is not None and number in _AWAY:
-        return StoreAwayError(f"{what}: the file server is not to be reached ({os.strerror(number)})")
-    if "/#" in str(error) or isinstance(error, ValueError):
-        return StoreError(f"{what}: names with control characters, or that end in # and digits, do not work; rename it")
-    reason = os.strerror(number) if number else str(error).partition("\n")[0]
-    return StoreError(f"{what}: {reason}")
+def _as_system_error(error: Exception) -> Exception:
+    """obstore's two kinds that Python has, too."""
+    if isinstance(error, NotFoundError):
+        return FileNotFoundError(str(error))
+    return PermissionError(str(error)) if isinstance(error, PermissionDeniedError) else error

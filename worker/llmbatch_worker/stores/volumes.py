@@ -9,9 +9,10 @@ from pathlib import Path
 from llmbatch_contract import layout
 from llmbatch_contract.errors import InputError, StoreError, StoreMissingError
 from llmbatch_contract.pods import PVC
-from llmbatch_worker.stores.local import LocalStore, names_of
+from llmbatch_worker.stores.local import LocalStore
 from llmbatch_worker.stores.protocol import Found, ObjectInfo
 from llmbatch_worker.stores.troubles import Troubles
+from llmbatch_worker.stores.walking import names_of
 
 
 class VolumeStore(LocalStore):
