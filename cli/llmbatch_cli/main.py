@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from llmbatch_cli.interrupts import raise_on_sigterm
-from llmbatch_cli.manifest import read_job
+from llmbatch_cli.manifest import naming_lines, read_job
 from llmbatch_cli.simulator.command import simulate
 from llmbatch_contract import __version__
 from llmbatch_contract.errors import LLMBatchError
@@ -86,7 +86,8 @@ def run(
         _check_report(report)
     display = make_display(output)
     try:
-        code = LocalRun(job, workers, display).run()
+        with naming_lines(manifest):
+            code = LocalRun(job, workers, display).run()
     except Exception:
         display.close(None)
         raise
@@ -121,10 +122,13 @@ def _read(which: Literal["results", "errors"], job: Job, partial: bool, output: 
     from llmbatch_cli.outputs.download import deliver, deliver_output
     from llmbatch_cli.running.reading import local_output, local_partial
 
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
     if partial:
-        deliver(local_partial(job, which, lambda text: print(text, file=sys.stderr)), output, force)
+        deliver(local_partial(job, which, tell), output, force)
     else:
-        deliver_output(local_output(job, which), output, force)
+        deliver_output(local_output(job, which), output, force, tell)
 
 
 def _check_report(file: Path) -> None:
@@ -144,14 +148,15 @@ def _write_report(job: Job, file: Path) -> None:
 def plan(manifest: Manifest, output: OutputKind = "text") -> None:
     """Look before you run: items, shards, the first request, tokens and cost, problems. Sends and writes nothing."""
     from llmbatch_cli.plan_view import describe_plan, plan_report
-    from llmbatch_cli.running.state import place_problem
+    from llmbatch_cli.running.state import place_problem, refusing_what_is_not_there
     from llmbatch_worker.planning.planner import make_plan
     from llmbatch_worker.stores.opening import local_stores
     from llmbatch_worker.work import utc
 
     job = read_job(manifest)
     stores = local_stores(job.batch)
-    planned = make_plan(job.batch, None, uid="dry-run", created_at=utc(time.time()), stores=stores)
+    with naming_lines(manifest), refusing_what_is_not_there():
+        planned = make_plan(job.batch, None, uid="dry-run", created_at=utc(time.time()), stores=stores)
     report = plan_report(job, planned)
     report["problems"] += filter(None, [place_problem(job, stores)])
     print(json.dumps(report) if output == "json" else describe_plan(report))

@@ -1,11 +1,13 @@
 """Reads a manifest file as a Job: YAML with line numbers, and paths made absolute. Raises ManifestError."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
-from llmbatch_contract.errors import ManifestError, Problem
+from llmbatch_contract.errors import InvalidError, ManifestError, Problem
 from llmbatch_contract.job import Job
 from llmbatch_contract.llmendpoint import KIND as ENDPOINT_KIND
 from llmbatch_contract.llmendpoint import LLMEndpoint
@@ -18,6 +20,7 @@ STATE_FOLDER = ".llmbatch"
 
 _READ = (*OBJECT_SCHEMES, *WEB_SCHEMES)
 
+_FIELD = re.compile(r"(spec\.[A-Za-z0-9_.\[\]]+): (.*)", re.DOTALL)
 _REF: Location = ("spec", "endpoint", "ref")
 _MAX_COST: Location = ("spec", "budget", "maxCost")
 
@@ -39,9 +42,10 @@ def read_job(path: Path, state: Path | None = None) -> Job:
     """
     batch = read_manifest(path)
     base, spec, name = path.resolve().parent, batch.spec, batch.metadata.name
-    _check_is_here(spec, str(path))
-    uri = None if spec.input.uri is None else _absolute(spec.input.uri, base, str(path), "spec.input.uri", _READ)
-    output = _absolute(spec.output.uri or f"{name}-output", base, str(path), "spec.output.uri", OBJECT_SCHEMES)
+    with naming_lines(path):
+        _check_is_here(spec, str(path))
+        uri = None if spec.input.uri is None else _absolute(spec.input.uri, base, str(path), "spec.input.uri", _READ)
+        output = _absolute(spec.output.uri or f"{name}-output", base, str(path), "spec.output.uri", OBJECT_SCHEMES)
     places = {
         "input": spec.input.model_copy(update={"uri": uri}),
         "output": spec.output.model_copy(update={"uri": output}),
@@ -68,6 +72,33 @@ def read_manifest(path: Path) -> LLMBatch:
     document, lines = _the_batch(documents, path)
     batch = check_manifest(document, str(path), lines)
     return batch if batch.spec.endpoint.ref is None else _with_endpoint(batch, documents, lines, path)
+
+
+@contextmanager
+def naming_lines(path: Path) -> Iterator[None]:
+    """What is found wrong with a field in the block, as with an expression, is said with its line in the manifest."""
+    try:
+        yield
+    except InvalidError as error:
+        problems = error.problems if isinstance(error, ManifestError) else _problem_with_field(str(error))
+        if not problems or any(problem.line for problem in problems):
+            raise
+        _, lines = _the_batch(_documents(path.read_text(encoding="utf-8"), path), path)
+        found = tuple(Problem(p.path, p.message, _line_of(p.path, lines)) for p in problems)
+        raise ManifestError(str(path), found) from error
+
+
+def _problem_with_field(text: str) -> tuple[Problem, ...]:
+    """Of a sentence that begins with a field, as in `spec.output.fields: …`."""
+    named = _FIELD.fullmatch(text)
+    return (Problem(named[1], named[2]),) if named else ()
+
+
+def _line_of(field: str, lines: dict[Location, int]) -> int | None:
+    """Of the field, or of the innermost one around it that the manifest has."""
+    names = [int(name) if name.isdigit() else name for name in re.findall(r"[^.\[\]]+", field)]
+    around = (lines.get(tuple(names[:length])) for length in range(len(names), 1, -1))
+    return next((line for line in around if line is not None), None)
 
 
 Document = tuple[object, dict[Location, int]]

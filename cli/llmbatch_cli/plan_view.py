@@ -34,6 +34,7 @@ def plan_report(job: Job, planned: Planned) -> dict[str, Any]:
             "copied": plan.input.unpacked,
         },
         "items": plan.items,
+        "are_chosen": spec.input.where is not None or spec.input.sample is not None,
         "fields": plan.input.fields,
         "missing_fields": {
             name: {"items": lack.items, "first": lack.first} for name, lack in sorted(planned.lacks.items())
@@ -87,7 +88,7 @@ def _items(report: dict[str, Any]) -> str:
     """How many, and of how many: those that the input was seen to have."""
     there = report["input"]["items"]
     if there is None:
-        return f"the first {report['items']:,} items"
+        return f"{report['items']:,} items, chosen," if report["are_chosen"] else f"the first {report['items']:,} items"
     return f"{report['items']:,} items" if there == report["items"] else f"{report['items']:,} of {there:,} items"
 
 

@@ -1,14 +1,17 @@
 """What keeps a batch from going on that somebody else has to put right. Pure."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from llmbatch_contract.pods import Stage
-from llmbatch_contract.status import Reason
+from llmbatch_contract.status import ConditionType, Reason
 from llmbatch_operator.facts import PodFacts
 from llmbatch_operator.observed import Fact, Observed
 from llmbatch_operator.replacing import asks_elsewhere
 
 _MANY_FAILED = 2
+_TRY_S = 30.0
+"""So long a pod may take to fail as the one before it did: until then nobody knows that nothing is in the way."""
 PLACE_REASONS = {
     "InputMissingError": Reason.INPUT_MISSING,
     "StoreMissingError": Reason.INPUT_MISSING,
@@ -29,12 +32,19 @@ _NOT_THERE = (Reason.INPUT_MISSING, Reason.OUTPUT_MISSING)
 _WORKING = (Stage.PLAN, Stage.CANARY, Stage.SHARD, Stage.RUN, Stage.FINALIZE)
 
 
-def what_blocks(observed: Observed) -> Fact | None:
+def what_blocks(observed: Observed, now: datetime) -> Fact | None:
     """The first reason that holds, in the order of `_CHECKS`; None when nothing is in the way."""
     for check in _CHECKS:
         if (fact := check(observed)) is not None:
             return fact
-    return None
+    return _place_cannot_be_used(observed, now) or _pods_keep_failing(observed)
+
+
+def seconds_in_doubt(o: Observed, now: datetime) -> float | None:
+    """How long a new try may yet fail as the one before did; None if none is under way."""
+    started = [p.started_at for p in o.pods_of(*_WORKING) if p.phase == "Running" and p.started_at is not None]
+    left = [s for s in (start + _TRY_S - now.timestamp() for start in started) if s > 0]
+    return max(left) if left and _is_blocked_by_place(o) else None
 
 
 def _spec_is_invalid(o: Observed) -> Fact | None:
@@ -91,12 +101,15 @@ def _pods_find_no_node(o: Observed) -> Fact | None:
     return None
 
 
-def _place_cannot_be_used(o: Observed) -> Fact | None:
-    """A pod has found that its input is not there, or that a store does not let it in or is away."""
+def _place_cannot_be_used(o: Observed, now: datetime) -> Fact | None:
+    """A pod has found that its input is not there, or that a store does not let it in or is away.
+
+    It is so until another pod gets further: the Job tries again, ever more slowly.
+    """
     for stage in (Stage.PLAN, Stage.RUN, Stage.FINALIZE, Stage.CANARY, Stage.SHARD):
-        job, error = o.jobs.get(stage), o.error_of(stage)
+        error = o.error_of(stage)
         has_one_at_work = any(p.phase == "Running" for p in o.pods_of(stage))
-        if job is None or has_one_at_work or not _has_done_nothing(o, stage):
+        if not _has_done_nothing(o, stage) or (has_one_at_work and seconds_in_doubt(o, now) is None):
             continue
         if error is None or error.kind not in PLACE_REASONS:
             continue
@@ -116,9 +129,17 @@ def _pods_keep_failing(o: Observed) -> Fact | None:
     return Fact(True, Reason.PODS_FAIL, f"{len(failed)} pods have failed, Kubernetes tries again; the last: {said}")
 
 
+def _is_blocked_by_place(o: Observed) -> bool:
+    blocked = o.condition(ConditionType.BLOCKED)
+    return blocked is not None and blocked.reason in PLACE_REASONS.values()
+
+
 def _has_done_nothing(o: Observed, stage: Stage) -> bool:
+    """As the Job counts, and, for it counts late, as its pods say."""
     job = o.jobs.get(stage)
-    return job is not None and not job.is_finished and not job.is_suspended and job.succeeded == 0
+    if job is None or job.is_finished or job.is_suspended or job.succeeded:
+        return False
+    return not any(p.stage is stage and p.phase == "Succeeded" for p in o.pods)
 
 
 def _stuck(o: Observed) -> list[PodFacts]:
@@ -136,6 +157,4 @@ _CHECKS: tuple[Callable[[Observed], Fact | None], ...] = (
     _secret_is_missing,  # the kubelet tries again every few seconds
     _image_cannot_be_pulled,
     _pods_find_no_node,
-    _place_cannot_be_used,  # the Job tries again, ever more slowly
-    _pods_keep_failing,
 )

@@ -11,7 +11,7 @@ from datetime import datetime
 from llmbatch_contract.pods import FinalCounts, Stage
 from llmbatch_contract.reports import Command
 from llmbatch_contract.status import ConditionType, Phase, Reason
-from llmbatch_operator.blocked import PLACE_REASONS
+from llmbatch_operator.blocked import PLACE_REASONS, seconds_in_doubt
 from llmbatch_operator.canary import canary_result, is_canary
 from llmbatch_operator.down import nobody_asks_it
 from llmbatch_operator.ending import final_phase, seconds_to_deadline, stop_reason, why_it_ends_early
@@ -121,27 +121,27 @@ def _ends_early(o: Observed, now: datetime) -> Decision | None:
     if fact is None or (Stage.FINALIZE in o.jobs and o.condition(ConditionType.STOPPING) is None):
         return None  # finalizing asks nothing any more, so it goes on
     facts = {ConditionType.STOPPING: fact} | not_suspended(o)
-    if (halting := halt(o, facts)) is not None:
+    if (halting := halt(o, facts, now)) is not None:
         return halting
     if o.condition(ConditionType.STOPPING) is None:  # written down first: a Job that is there would look like success
-        return Decision(Phase.FINALIZING, (), facts | in_the_way(o), again_after_s=SOON_S)
+        return Decision(Phase.FINALIZING, (), facts | in_the_way(o, now), again_after_s=SOON_S)
     actions = started(o, CreateJob(Stage.FINALIZE, stop=stop_reason(fact)))
-    return Decision(Phase.FINALIZING, actions, facts | in_the_way(o))
+    return Decision(Phase.FINALIZING, actions, facts | in_the_way(o, now), again_after_s=seconds_in_doubt(o, now))
 
 
 def _is_held(o: Observed, now: datetime) -> Decision | None:
     hold = what_holds(o, now)
     if hold is None or Stage.FINALIZE in o.jobs:
         return None
-    if (halting := halt(o, hold.more)) is not None:
+    if (halting := halt(o, hold.more, now)) is not None:
         return replace(halting, waiting_for=hold.waiting_for)
     facts = {ConditionType.SUSPENDED: hold.fact} | no_longer_in_the_way(o) | nobody_asks_it(o) | hold.more
     again_after_s = soonest(seconds_to_deadline(o, now), hold.again_after_s)
-    return Decision(hold.phase, (), facts | in_the_way(o), Command.PAUSE, again_after_s, hold.waiting_for)
+    return Decision(hold.phase, (), facts | in_the_way(o, now), Command.PAUSE, again_after_s, hold.waiting_for)
 
 
 def _pods_are_replaced(o: Observed, now: datetime) -> Decision | None:
-    return halt(o, not_suspended(o)) if asks_elsewhere(o) else None
+    return halt(o, not_suspended(o), now) if asks_elsewhere(o) else None
 
 
 def _goes_on_in_one_pod(o: Observed, now: datetime) -> Decision | None:

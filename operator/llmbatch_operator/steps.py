@@ -9,7 +9,7 @@ from datetime import datetime
 from llmbatch_contract.pods import Stage
 from llmbatch_contract.reports import Command, PlanFacts
 from llmbatch_contract.status import ConditionType, Phase, Reason
-from llmbatch_operator.blocked import what_blocks
+from llmbatch_operator.blocked import seconds_in_doubt, what_blocks
 from llmbatch_operator.budget import budget_is_raised
 from llmbatch_operator.canary import canary_verdict, is_canary
 from llmbatch_operator.down import endpoint_is_down
@@ -32,7 +32,7 @@ Facts = dict[ConditionType, Fact]
 
 def going(o: Observed, now: datetime, phase: Phase, create: CreateJob) -> Decision:
     """Let a stage go on, and say so."""
-    facts = not_suspended(o) | no_longer_in_the_way(o) | endpoint_is_down(o) | in_the_way(o)
+    facts = not_suspended(o) | no_longer_in_the_way(o) | endpoint_is_down(o) | in_the_way(o, now)
     if (plan := plan_of(o)) is not None:
         told = f"{count(plan.items, 'item')} in {count(plan.shards, 'shard')}{_found(plan)}"
         misfits = f"; the templates do not fit {plan.misfits:,} or more: {plan.first_misfit}" if plan.misfits else ""
@@ -57,7 +57,7 @@ def started(o: Observed, create: CreateJob) -> tuple[Action, ...]:
     return (SetSuspend(job.name, False),) if job.is_suspended and not job.is_finished else ()
 
 
-def halt(o: Observed, facts: Facts) -> Decision | None:
+def halt(o: Observed, facts: Facts, now: datetime) -> Decision | None:
     """Let pods that ask finish what is in flight, then end all pods; None when none is left."""
     stages = [s for s in (Stage.PLAN, *_ASKING) if not o.is_at_rest(s)]
     if not stages:
@@ -69,12 +69,12 @@ def halt(o: Observed, facts: Facts) -> Decision | None:
         for job in jobs
         if not job.is_suspended and not job.is_finished and (is_ready or job.stage is Stage.PLAN)
     )
-    return Decision(_working_phase(o), actions, facts | in_the_way(o), Command.PAUSE, SOON_S)
+    return Decision(_working_phase(o), actions, facts | in_the_way(o, now), Command.PAUSE, SOON_S)
 
 
-def in_the_way(o: Observed) -> Facts:
+def in_the_way(o: Observed, now: datetime) -> Facts:
     """What blocks it, or that nothing does any more."""
-    if (fact := what_blocks(o)) is not None:
+    if (fact := what_blocks(o, now)) is not None:
         return {ConditionType.BLOCKED: fact}
     if o.condition(ConditionType.BLOCKED) is not None:
         return NO_LONGER
@@ -124,8 +124,8 @@ def _canary_is_well(o: Observed) -> Facts:
 
 
 def _seconds_to_change(o: Observed, now: datetime) -> float | None:
-    """Until the deadline comes or the window closes."""
+    """Until the deadline comes, the window closes, or a new try has not failed as the one before."""
     window = o.spec.window if o.spec is not None else None
     closes = closes_at(window, now) if window is not None else None
     left_s = None if closes is None else min(_MOST_S, (closes - now).total_seconds())
-    return soonest(seconds_to_deadline(o, now), left_s)
+    return soonest(seconds_to_deadline(o, now), left_s, seconds_in_doubt(o, now))

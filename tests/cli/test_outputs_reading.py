@@ -74,19 +74,21 @@ def test_json_lines_are_laid_end_to_end_packed_or_not() -> None:
 @pytest.mark.parametrize("ending", ["parquet", "csv.gz"])
 def test_what_cannot_be_one_file_needs_a_folder(ending: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match=f"2 files of format {ending}.*-o DIR/"):
-        deliver_output(output_of(ending, b"1", b"2"), str(tmp_path / "file"), force=False)
+        deliver_output(output_of(ending, b"1", b"2"), str(tmp_path / "file"), force=False, tell=print)
     assert list(tmp_path.iterdir()) == []
-    deliver_output(output_of(ending, b"1", b"2"), f"{tmp_path}/new/", force=False)
+    deliver_output(output_of(ending, b"1", b"2"), f"{tmp_path}/new/", force=False, tell=print)
     names = [f"00000.{ending}", f"00001.{ending}", "_manifest.json"]
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == names
     with pytest.raises(InvalidError, match=r"00000.* exists; --force overwrites it"):
-        deliver_output(output_of(ending, b"1", b"2"), str(tmp_path / "new"), force=False)
-    deliver_output(output_of(ending, b"3"), str(tmp_path / "new"), force=True)
+        deliver_output(output_of(ending, b"1", b"2"), str(tmp_path / "new"), force=False, tell=print)
+    deliver_output(output_of(ending, b"3"), str(tmp_path / "new"), force=True, tell=print)
     assert (tmp_path / "new" / names[0]).read_bytes() == b"3"
 
 
 def test_a_single_object_goes_into_a_folder_by_its_name(tmp_path: Path) -> None:
-    deliver_output(Output("results.csv", [OutputObject("results.csv", iter([b"a\n"]))]), str(tmp_path), force=False)
+    deliver_output(
+        Output("results.csv", [OutputObject("results.csv", iter([b"a\n"]))]), str(tmp_path), force=False, tell=print
+    )
     assert (tmp_path / "results.csv").read_bytes() == b"a\n"
 
 
@@ -94,8 +96,19 @@ def test_one_parquet_object_is_a_file_as_it_is(tmp_path: Path) -> None:
     output = output_of("parquet", b"PAR1")
     assert note_of(output) == "00000.parquet comes as it is stored"
     assert note_of(output_of("parquet", b"PAR1", b"PAR1")) == "", "they make no file"
-    deliver_output(output, str(tmp_path / "file"), force=False)
+    deliver_output(output, str(tmp_path / "file"), force=False, tell=print)
     assert (tmp_path / "file").read_bytes() == b"PAR1"
+
+
+def test_what_is_no_text_is_named_when_it_goes_to_stdout_and_then_only(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    told: list[str] = []
+    packed = zstandard.compress(b"{}\n")
+    for place in (None, str(tmp_path / "file")):
+        deliver_output(output_of("jsonl.zst", packed), place, force=False, tell=told.append)
+    assert told == ["00000.jsonl.zst comes as it is stored, packed with zstd"]
+    assert capfdbinary.readouterr().out == packed == (tmp_path / "file").read_bytes()
 
 
 @pytest.mark.parametrize(

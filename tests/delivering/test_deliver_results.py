@@ -89,6 +89,23 @@ def test_a_request_is_given_up_after_ten_tries_and_the_others_arrive(tmp_path: P
     assert bench.proven(receiver)
 
 
+def test_a_request_that_is_tried_again_and_again_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(tmp_path, list(range(3)))
+    with Receiver() as receiver:
+        receiver.answers = [503, 503]
+        bench.go(receiver)
+        assert caplog.text == "", "a moment's trouble"
+        receiver.answers = [503] * 5
+        (tmp_path / "second").mkdir()
+        Bench(tmp_path / "second", list(range(3))).go(receiver)
+        place = receiver.url.removesuffix("/hook/s3cret")
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 1
+    assert told[0].startswith(f"{place}: it answers HTTP 503; tries again in ")
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 302])
 def test_a_refusal_is_not_repeated(tmp_path: Path, status: int) -> None:
     bench = Bench(tmp_path, list(range(10)))

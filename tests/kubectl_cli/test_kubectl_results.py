@@ -197,3 +197,24 @@ def test_what_is_not_there_before_the_end_has_its_sentence(coordinator: OwnCoord
     shop.write(status("Succeeded", total=10, succeeded=10) | {"output": outputs(shop.namespace)})
     ended = shop.run("results", "tickets", "--partial", **where)
     assert ended.err == "error: tickets is Succeeded: its results are whole; leave out --partial\n"
+
+
+@pytest.mark.parametrize(
+    ("delivery", "expected"),
+    [
+        pytest.param({"undelivered": 1}, (0, '{"id": "1"}\n', ""), id="some were not taken"),
+        pytest.param({"undelivered": 0}, (0, "", ""), id="all were"),
+        pytest.param(
+            None, (1, "", "error: tickets delivers no results: it has no spec.deliver\n"), id="nothing is delivered"
+        ),
+    ],
+)
+def test_results_that_were_not_delivered_can_be_read(
+    coordinator: OwnCoordinator, delivery: dict[str, int] | None, expected: tuple[int, str, str]
+) -> None:
+    shop = coordinator.shop
+    uid = shop.create(status(total=1, succeeded=1) | {"output": outputs(shop.namespace)})
+    told = json.dumps({"name": "tickets", "delivery": delivery}).encode()
+    coordinator.keep(uid, {"summary.json": told, "undelivered.jsonl": b'{"id": "1"}\n'})
+    ended = shop.run("undelivered", "tickets", **operator_in(shop))
+    assert (ended.code, ended.out, ended.err) == expected

@@ -49,7 +49,7 @@ def _killed(name: str) -> PodFacts:
     ],
 )
 def test_a_pod_that_has_failed_now_and_then_blocks_nothing(seen: Observed) -> None:
-    assert what_blocks(seen) is None
+    assert what_blocks(seen, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_pod_that_has_failed_now_and_then_blocks_nothing(seen: Observed) -> No
     ],
 )
 def test_the_reason_says_what_to_put_right(seen: Observed, reason: Reason, message: str) -> None:
-    fact = what_blocks(seen)
+    fact = what_blocks(seen, NOW)
     assert fact is not None
     assert (fact.holds, fact.reason, fact.message) == (True, reason, message)
 
@@ -129,12 +129,12 @@ def test_the_reason_says_what_to_put_right(seen: Observed, reason: Reason, messa
     ],
 )
 def test_nothing_is_in_the_way(seen: Observed) -> None:
-    assert what_blocks(seen) is None
+    assert what_blocks(seen, NOW) is None
 
 
 def test_what_keeps_all_pods_from_starting_comes_before_what_keeps_one() -> None:
     seen = batch(pods=[_waiting(unschedulable=_NO_ROOM), _waiting(_NO_SECRET, name="b")])
-    fact = what_blocks(seen)
+    fact = what_blocks(seen, NOW)
     assert fact is not None
     assert fact.reason is Reason.SECRET_MISSING
 
@@ -144,3 +144,25 @@ def test_it_is_told_when_nothing_is_in_the_way_any_more_and_only_then() -> None:
     fact = decide(batch(jobs=[job(PLAN)], status=blocked), NOW).facts[ConditionType.BLOCKED]
     assert (fact.holds, fact.reason) == (False, Reason.NOT_BLOCKED)
     assert ConditionType.BLOCKED not in decide(batch(jobs=[job(PLAN)], status=status(Phase.RUNNING)), NOW).facts
+
+
+_DENIED = "the secret key does not fit"
+
+
+def _trying_again(started_s_ago: float) -> Observed:
+    """One pod was refused by the store; the next one has started."""
+    blocked = status(Phase.PLANNING, condition(ConditionType.BLOCKED, Reason.STORE_DENIED))
+    again = pod(PLAN, name="plan-1", started_at=NOW.timestamp() - started_s_ago)
+    return batch(jobs=[job(PLAN)], pods=[failed_pod(PLAN, "StoreDeniedError", _DENIED), again], status=blocked)
+
+
+def test_a_new_try_is_no_success_until_it_gets_further_than_the_one_before() -> None:
+    fact = decide(_trying_again(started_s_ago=2), NOW).facts[ConditionType.BLOCKED]
+    assert (fact.holds, fact.reason) == (True, Reason.STORE_DENIED)
+    assert decide(_trying_again(started_s_ago=2), NOW).again_after_s == pytest.approx(28)
+    assert not decide(_trying_again(started_s_ago=31), NOW).facts[ConditionType.BLOCKED].holds
+
+
+def test_a_pod_that_has_succeeded_ends_the_block_before_its_job_counts_it() -> None:
+    pods = [failed_pod(PLAN, "StoreDeniedError", _DENIED), pod(PLAN, "Succeeded", name="plan-1")]
+    assert what_blocks(batch(jobs=[job(PLAN)], pods=pods), NOW) is None

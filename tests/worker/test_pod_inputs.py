@@ -90,7 +90,8 @@ def test_on_this_machine_they_are_a_clear_error(tmp_path: Path, field: str) -> N
     path.write_text(yaml.safe_dump(manifest(input={field: source})))
     with pytest.raises(ManifestError) as caught:
         read_job(path)
-    assert str(caught.value) == f"{path}: spec.input.{field}: exists on a cluster only; give items or uri"
+    line = path.read_text().splitlines().index(f"    {field}:") + 1
+    assert str(caught.value) == f"{path}:{line}: spec.input.{field}: exists on a cluster only; give items or uri"
 
 
 def test_what_only_a_cluster_does_is_passed_over_on_this_machine(tmp_path: Path) -> None:

@@ -23,8 +23,7 @@ from llmbatch_cli.kubectl.status_view import page, table
 from llmbatch_cli.kubectl.traces import traces_of
 from llmbatch_cli.kubectl.watching import get_batch, until
 from llmbatch_cli.outputs.download import deliver, deliver_output, of_categories
-from llmbatch_cli.outputs.objects import Output
-from llmbatch_cli.outputs.packed import note_of, unpacked_blocks
+from llmbatch_cli.outputs.packed import unpacked_blocks
 from llmbatch_cli.trace_links import VARIABLE, ListedTraceUrl, TraceUrl
 from llmbatch_contract import __version__
 from llmbatch_contract.categories import Category
@@ -149,7 +148,7 @@ def results(
     if partial:
         deliver(reader.partial("results", tell), output, force)
     else:
-        _deliver_output(reader.output("results"), output, force)
+        deliver_output(reader.output("results"), output, force, tell)
 
 
 @app.command()
@@ -178,7 +177,7 @@ def errors(
         option, what = ("--category", "category") if category else ("--trace", "trace")
         raise InvalidError(f"{option}: errors in OpenAI's form do not name a {what} each")
     if not (partial or category or trace):
-        _deliver_output(reader.output("errors"), output, force)
+        deliver_output(reader.output("errors"), output, force, tell)
         return
     letters = reader.partial("errors", tell) if partial else unpacked_blocks(reader.output("errors"))
     chosen = of_categories(letters, category) if category else letters
@@ -200,6 +199,23 @@ def summary(
     It is JSON: what was asked, of which model, with which input, and what came of it.
     """
     deliver(iter([_reader(kubectl, name, operator_namespace, store_endpoint).summary()]), output, force)
+
+
+@app.command()
+@on_cluster
+def undelivered(
+    kubectl: Kubectl,
+    name: Name,
+    output: File = None,
+    force: Force = False,
+    operator_namespace: OperatorNamespace = _OPERATOR_NAMESPACE,
+    store_endpoint: StoreEndpoint = "",
+) -> None:
+    """Read the results that `deliver.url` did not take.
+
+    Each with the reason.
+    """
+    deliver(_reader(kubectl, name, operator_namespace, store_endpoint).undelivered(), output, force)
 
 
 @app.command()
@@ -295,12 +311,6 @@ def version() -> None:
 
 def _reader(kubectl: Kubectl, name: str, operator_namespace: str, store_endpoint: str) -> Reader:
     return Reader(kubectl, get_batch(kubectl, name), operator_namespace, store_endpoint, time.time)
-
-
-def _deliver_output(output: Output, place: str | None, force: bool) -> None:
-    if place in (None, "-") and (note := note_of(output)):
-        tell(note)
-    deliver_output(output, place, force)
 
 
 def main() -> None:

@@ -9,11 +9,13 @@ from llmbatch_cli.kubectl.built_in import BuiltInObjects
 from llmbatch_cli.kubectl.kubectl import Kubectl
 from llmbatch_cli.kubectl.places import Kind, Place
 from llmbatch_cli.kubectl.words import clean, clock, percent
-from llmbatch_cli.outputs.objects import Objects, Output, Outputs, Which
+from llmbatch_cli.outputs.objects import REPORT_NAME, UNDELIVERED_NAME, Objects, Output, Outputs, Which
 from llmbatch_cli.outputs.partial import counts_in_words, records_of
 from llmbatch_contract.errors import BatchStateError
 
-Asked = Literal["results", "errors", "summary", "report"]
+Asked = Literal["results", "errors", "summary", "report", "undelivered"]
+_BESIDE_SUMMARY = {"report": REPORT_NAME, "undelivered": UNDELIVERED_NAME}
+"""What the status does not name."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Reader:
         """summary.json and report.json: what the page about a batch shows."""
         outputs = self._outputs("report")
         return outputs.summary(), outputs.report()
+
+    def undelivered(self) -> Iterator[bytes]:
+        """undelivered.jsonl; nothing if all results were delivered."""
+        return self._outputs("undelivered").undelivered()
 
     def partial(self, which: Which, tell: Callable[[str], None]) -> Iterator[bytes]:
         """Records of the shards that are finished; at the end `tell` hears how many these are."""
@@ -71,12 +77,11 @@ class Reader:
 def place_of(batch: Batch, asked: Asked) -> Place:
     """Where an output of a finished batch is. Raises BatchStateError if it has none, or not yet."""
     output = batch.status.part("output")
-    # The status does not name the report: it is beside the summary.
-    text = output.text("summary" if asked == "report" else asked)
+    text = output.text("summary" if asked in _BESIDE_SUMMARY else asked)
     if not text:
         raise BatchStateError(_no_output(batch, asked))
     place = Place.of(text)
-    return Place(place.kind, place.folder, "report.json") if asked == "report" else place
+    return Place(place.kind, place.folder, _BESIDE_SUMMARY.get(asked, place.name))
 
 
 def output_place(batch: Batch, which: Which) -> Place:
@@ -106,9 +111,10 @@ def _no_output(batch: Batch, asked: Asked) -> str:
 
 
 def _on_a_volume(batch: Batch, place: Place, asked: Asked) -> str:
-    is_, them = ("are", "them") if asked in ("results", "errors") else ("is", "it")
+    is_, them = ("is", "it") if asked in ("summary", "report") else ("are", "them")
+    what = "undelivered results" if asked == "undelivered" else asked
     return (
-        f"{asked} of {batch.name} {is_} on the PersistentVolumeClaim {place.claim}, which only pods can read: from one "
+        f"{what} of {batch.name} {is_} on the PersistentVolumeClaim {place.claim}, which only pods can read: from one "
         f"that mounts it, `kubectl cp {batch.namespace}/POD:MOUNT/{place.path} {place.name}` gets {them}; "
         "docs/kubectl.md has such a pod"
     )

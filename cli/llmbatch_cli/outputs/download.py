@@ -3,11 +3,12 @@
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from llmbatch_cli.outputs.joining import joined
 from llmbatch_cli.outputs.objects import MANIFEST_NAME, Output, OutputObject
+from llmbatch_cli.outputs.packed import note_of
 from llmbatch_contract.errors import DownloadError, InvalidError
 
 
@@ -19,11 +20,13 @@ def deliver(blocks: Iterator[bytes], file: str | None, force: bool) -> None:
         to_file(blocks, Path(file), force)
 
 
-def deliver_output(output: Output, place: str | None, force: bool) -> None:
+def deliver_output(output: Output, place: str | None, force: bool, tell: Callable[[str], None]) -> None:
     """Write results or errors: into a folder as they are, else as one stream.
 
-    A folder is one that there is, or a path with `/` at its end.
+    A folder is one that there is, or a path with `/` at its end. What goes to stdout and is no text, `tell` hears.
     """
+    if place in (None, "-") and (note := note_of(output)):
+        tell(note)
     if place is None or place == "-" or not (place.endswith("/") or Path(place).is_dir()):
         deliver(joined(output), place, force)
     elif output.manifest is None:

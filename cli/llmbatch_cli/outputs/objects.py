@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from llmbatch_contract.errors import DownloadError
+from llmbatch_contract.errors import BatchStateError, DownloadError
 
 Which = Literal["results", "errors"]
 SUMMARY_NAME = "summary.json"
 REPORT_NAME = "report.json"
+UNDELIVERED_NAME = "undelivered.jsonl"
 MANIFEST_NAME = "_manifest.json"
 """In the folder of results that are in many objects: their names, sizes and digests."""
 
@@ -70,6 +71,13 @@ class Outputs:
     def report(self) -> bytes:
         """report.json, whole."""
         return self._document(REPORT_NAME)
+
+    def undelivered(self) -> Iterator[bytes]:
+        """undelivered.jsonl, which is there if something was not. Raises BatchStateError if nothing was to be."""
+        delivery = json.loads(self.summary()).get("delivery")
+        if not delivery:
+            raise BatchStateError(f"{self._batch} delivers no results: it has no spec.deliver")
+        return self._objects.blocks(UNDELIVERED_NAME) if delivery.get("undelivered") else iter(())
 
     def output(self, which: Which, name: str) -> Output:
         """Results or errors; `name` as in `results.jsonl` or `results/`."""

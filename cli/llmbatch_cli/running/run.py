@@ -17,7 +17,7 @@ from llmbatch_cli.running.snapshot import Snapshot, snapshot
 from llmbatch_cli.running.spending import Spending
 from llmbatch_cli.running.state import finished_summary, forget_finished, plan_or_continue
 from llmbatch_cli.running.telling import Telling, exports_spans, start_telling
-from llmbatch_cli.running.warned import saying_what_stores_wait_for
+from llmbatch_cli.running.warned import saying_what_is_waited_for
 from llmbatch_cli.running.workers import LocalWorker, WorkerProcesses
 from llmbatch_cli.trace_links import VARIABLE, Traced, check_template, trace_link
 from llmbatch_contract.coordination import Coordinator
@@ -58,7 +58,7 @@ class LocalRun:
 
     def run(self) -> Exit:
         """All stages that are left to do."""
-        with saying_what_stores_wait_for(self.display.say):
+        with saying_what_is_waited_for(self.display.say):
             return self._run()
 
     def _run(self) -> Exit:

@@ -3,7 +3,7 @@
 import contextlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from llmbatch_cli.running.spending import NAME as SPENT_NAME
 from llmbatch_contract import layout
 from llmbatch_contract.errors import (
     InputChangedError,
+    InvalidError,
     OutputTakenError,
     StateMismatchError,
     StoreError,
@@ -49,23 +50,34 @@ def plan_or_continue(
         return plan, None
     output = stores.open(job.output_uri)
     uid = _uid(job, store, output)
-    take_place(job, output, uid)
+    with refusing_what_is_not_there():
+        take_place(job, output, uid)
     try:
-        planned = make_plan(
-            job.batch,
-            store,
-            uid=uid,
-            created_at=utc(time.time()),
-            trace=_trace(job, uid, caller),
-            workers=workers,
-            stores=stores,
-            on_items=on_items,
-        )
+        with refusing_what_is_not_there():
+            planned = make_plan(
+                job.batch,
+                store,
+                uid=uid,
+                created_at=utc(time.time()),
+                trace=_trace(job, uid, caller),
+                workers=workers,
+                stores=stores,
+                on_items=on_items,
+            )
     except BaseException:
         with contextlib.suppress(StoreError):  # what went wrong before is what counts
             release_output(output, uid)
         raise
     return planned.plan, planned
+
+
+@contextlib.contextmanager
+def refusing_what_is_not_there() -> Iterator[None]:
+    """Before anything is asked, what the manifest names and is not there is wrong in the manifest."""
+    try:
+        yield
+    except StoreMissingError as error:
+        raise InvalidError(str(error)) from error
 
 
 def forget_finished(job: Job, stores: Stores) -> bool:
@@ -113,7 +125,9 @@ def place_problem(job: Job, stores: Stores) -> str:
         if job.output_uri.startswith("file:") and not local_path(job.output_uri).is_dir():
             return ""
         uid, overwrite = _planned_uid(job, stores), job.batch.spec.output.overwrite
-        check_place(stores.open(job.output_uri), uid, overwrite=overwrite)
+        output = stores.open(job.output_uri)
+        check_place(output, uid, overwrite=overwrite)
+        output.names(f"{layout.OWNER}/")  # nothing, but an error where there is no such bucket
     except (OutputTakenError, StateMismatchError, StoreError) as error:
         return str(error)
     return ""

@@ -1,6 +1,6 @@
 """Warnings of other threads, said by the run: written to stderr they spoil the display.
 
-Those of telemetry are kept until there is a moment for them; what stores wait for is said at once.
+Those of telemetry are kept until there is a moment for them; what stores or deliveries wait for is said at once.
 """
 
 import logging
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Self
 
 _MOST_KEPT = 20
+_WAITING = ("llmbatch_worker.stores", "llmbatch_worker.delivering.posting")
 
 
 class KeptWarnings(logging.Handler):
@@ -45,12 +46,14 @@ class _Said(logging.Handler):
 
 
 @contextmanager
-def saying_what_stores_wait_for(say: Callable[[str], None]) -> Iterator[None]:
+def saying_what_is_waited_for(say: Callable[[str], None]) -> Iterator[None]:
     """In the block, `say` hears it: now and then, from any thread."""
-    logger = logging.getLogger("llmbatch_worker.stores")
-    before = logger.handlers, logger.propagate
-    logger.handlers, logger.propagate = [_Said(say)], False
+    loggers = [logging.getLogger(name) for name in _WAITING]
+    before = [(each.handlers, each.propagate) for each in loggers]
+    for each in loggers:
+        each.handlers, each.propagate = [_Said(say)], False
     try:
         yield
     finally:
-        logger.handlers, logger.propagate = before
+        for each, (handlers, propagate) in zip(loggers, before, strict=True):
+            each.handlers, each.propagate = handlers, propagate

@@ -22,7 +22,7 @@ from llmbatch_contract import __version__
 from llmbatch_contract.signing import signed_headers
 from llmbatch_contract.storage import place_of
 from llmbatch_contract.webhook_answers import Delivered, GiveUp, Outcome, TryAgain, judge
-from llmbatch_worker.delivering.trying import wait_s, why_given_up
+from llmbatch_worker.delivering.trying import TOLD_AFTER_TRIES, wait_s, why_given_up
 
 AT_ONCE = 4
 _ANSWER_S = 30.0
@@ -120,7 +120,8 @@ class Poster:
                     wait = wait_s(outcome, tries, since_s, random.random())
                     if wait is None or self._hurry.is_set():
                         return Settled(self._why(outcome.why, tries), status)
-                    _log.debug("%s: %s; tries again in %.0f s", id_, outcome.why, wait)
+                    level = logging.WARNING if tries == TOLD_AFTER_TRIES else logging.DEBUG
+                    _log.log(level, "%s: %s; tries again in %.0f s", self.place, outcome.why, wait)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._hurry.wait(), wait / self._pace.speed)
 

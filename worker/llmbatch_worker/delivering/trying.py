@@ -7,6 +7,8 @@ PATIENCE_S = 900.0
 """So long after the first try comes the last."""
 MOST_IN_A_ROW = 20
 """Requests given up one after the other: then the rest is not tried."""
+TOLD_AFTER_TRIES = 3
+"""Of a request, that somebody waits for it: a moment's trouble is not worth a line."""
 _FIRST_WAIT_S = 1.0
 
 
