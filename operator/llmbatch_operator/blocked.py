@@ -27,6 +27,11 @@ _TROUBLES = {
     "away": Reason.STORE_AWAY,
     "full": Reason.STORE_FULL,
     "taken": Reason.OUTPUT_TAKEN,
+    "receiver": Reason.RECEIVER_AWAY,
+}
+_AFTERWARDS = {
+    "taken": "that is waited for, as it may have been deleted just now, but for three minutes only",
+    "receiver": "what it has not taken after a quarter of an hour goes to undelivered.jsonl",
 }
 _NOT_THERE = (Reason.INPUT_MISSING, Reason.OUTPUT_MISSING)
 _WORKING = (Stage.PLAN, Stage.CANARY, Stage.SHARD, Stage.RUN, Stage.FINALIZE)
@@ -73,9 +78,7 @@ def _store_is_in_trouble(o: Observed) -> Fact | None:
     trouble = o.talk.store_trouble
     if trouble is None:
         return None
-    after = "the batch goes on by itself when that is over"
-    if trouble.kind == "taken":
-        after = "that is waited for, as it may have been deleted just now, but for three minutes only"
+    after = _AFTERWARDS.get(trouble.kind, "the batch goes on by itself when that is over")
     return Fact(True, _TROUBLES[trouble.kind], f"{trouble.message}; {after}")
 
 

@@ -21,8 +21,8 @@ from llmbatch_operator.waits import THE_ENDPOINT, what_holds_back
 _MOST_SHARDS = 10_000
 _TROUBLE_S = 5.0
 """A store that slows everybody down for a moment is nobody's to put right."""
-_TROUBLES = ("taken", "away", "full", "denied")
-"""Kinds of trouble with a store, the one last that somebody has to put right most surely."""
+_TROUBLES = ("taken", "receiver", "away", "full", "denied")
+"""Kinds of trouble with a store or a receiver, the one last that somebody has to put right most surely."""
 
 
 @dataclass

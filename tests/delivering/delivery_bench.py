@@ -10,7 +10,7 @@ import orjson
 from delivering.result_receiver import KEY, Receiver
 from llmbatch_contract.spec import Deliver
 from llmbatch_worker.delivering.deliverer import Delivered, Results, deliver
-from llmbatch_worker.delivering.posting import Pace
+from llmbatch_worker.delivering.posting import Pace, WaitingFor, nobody_hears
 from llmbatch_worker.delivering.requests import BatchNames, Line
 from llmbatch_worker.stores.local import LocalStore
 
@@ -52,6 +52,7 @@ class Bench:
         *,
         key: str | None = KEY,
         on_wait: Callable[[], None] = lambda: None,
+        waiting_for: WaitingFor = nobody_hears,
         pace: Pace = QUICK,
     ) -> Delivered:
         """Deliver."""
@@ -64,6 +65,7 @@ class Bench:
             "undelivered.jsonl",
             key=key,
             on_wait=on_wait,
+            waiting_for=waiting_for,
             pace=pace,
         )
 

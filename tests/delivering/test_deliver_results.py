@@ -1,6 +1,8 @@
 """Results on their way to a real receiver: at least once, in requests that are always the same, none lost."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -11,8 +13,11 @@ from hypothesis import strategies as st
 from delivering.delivery_bench import Bench
 from delivering.result_receiver import HANG, KEY, RESET, Receiver
 from llmbatch_contract import layout
+from llmbatch_contract.errors import LLMBatchError
+from llmbatch_contract.reports import StoreTrouble
 from llmbatch_worker.delivering.deliverer import Delivered
 from llmbatch_worker.delivering.posting import Pace
+from llmbatch_worker.stores.troubles import Troubles
 
 
 def _indexes_of(receiver: Receiver) -> list[int]:
@@ -104,6 +109,25 @@ def test_a_request_that_is_tried_again_and_again_is_told_of_once(
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 1
     assert told[0].startswith(f"{place}: it answers HTTP 503; tries again in ")
+
+
+def test_a_receiver_that_is_away_is_a_trouble_until_it_takes_what_it_is_given(tmp_path: Path) -> None:
+    bench, troubles = Bench(tmp_path, list(range(3))), Troubles()
+    seen: list[StoreTrouble | None] = []
+
+    @contextmanager
+    def waiting_for(error: LLMBatchError) -> Iterator[None]:
+        with troubles.waiting_for(error):
+            seen.append(troubles.now())
+            yield
+
+    with Receiver() as receiver:
+        receiver.answers = [503] * 5
+        delivered = bench.go(receiver, waiting_for=waiting_for)
+        place = receiver.url.removesuffix("/hook/s3cret")
+    assert delivered.undelivered == 0
+    assert {(s.kind, s.message) for s in seen if s is not None} == {("receiver", f"{place}: it answers HTTP 503")}
+    assert troubles.now() is None
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 302])

@@ -212,3 +212,17 @@ async def test_a_pod_that_is_told_to_end_while_it_delivers_does_so_at_once(pods:
     assert sorted(receiver.taken) == list(range(300))
     assert pods.words.final is not None
     assert pods.words.final.delivered == 300
+
+
+async def test_a_pod_tells_of_a_receiver_that_is_away(pods: PodBench, receiver: Receiver) -> None:
+    receiver.answer = 503
+    pods.batch(items=texts(3), deliver=_deliver(receiver))
+    async with pods.started("run") as process:
+        await until(lambda: any(r.store_trouble is not None for r in pods.server.reports), 40)
+        told = next(r.store_trouble for r in pods.server.reports if r.store_trouble is not None)
+        receiver.answer = 200
+        ended = await process.ended(30)
+    assert ended.code == 0, str(ended)
+    assert told.kind == "receiver"
+    assert told.message.endswith("it answers HTTP 503")
+    assert sorted(receiver.taken) == [0, 1, 2]

@@ -205,6 +205,21 @@ def test_a_place_that_is_taken_is_waited_for_and_that_is_told() -> None:
     assert told.startswith(f"{message}; that is waited for")
 
 
+def test_a_receiver_of_results_that_is_away_is_told_and_what_comes_of_it() -> None:
+    world = World(output=_S3, sizes=_LONG)
+    world.until(Phase.RUNNING)
+    world.conduct.store_trouble = StoreTrouble(
+        kind="receiver", message="https://b.example: it answers HTTP 503", for_s=7
+    )
+    _seconds(world, 5)
+    assert _condition(world, ConditionType.BLOCKED) == (True, Reason.RECEIVER_AWAY)
+    [told] = [e.message for e in world.operator.events if e.reason is Reason.RECEIVER_AWAY]
+    assert told == (
+        "https://b.example: it answers HTTP 503; what it has not taken after a quarter of an hour goes to "
+        "undelivered.jsonl"
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [

@@ -99,6 +99,10 @@ class InputChangedError(LLMBatchError):
     """The input is not the one that was planned."""
 
 
+class ReceiverAwayError(LLMBatchError):
+    """`deliver.url` does not take a request; it is tried again."""
+
+
 class StoreError(LLMBatchError):
     """The store could not be read or written."""
 

@@ -123,9 +123,9 @@ class Outage(Model):
 
 
 class StoreTrouble(Model):
-    """The store of input or output does not do what a worker needs; it waits and tries again."""
+    """The store of input or output, or the receiver of results, does not do what a worker needs; it tries again."""
 
-    kind: Literal["denied", "away", "full", "taken"]
+    kind: Literal["denied", "away", "full", "taken", "receiver"]
     message: str
     """A sentence: which object, what the store said, which permission or Secret to look at."""
     for_s: float

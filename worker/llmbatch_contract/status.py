@@ -149,6 +149,8 @@ class Reason(StrEnum):
     """`deliver.url` took all results."""
     NOT_DELIVERED = "NotDelivered"
     """`deliver.url` did not take all results; the message says why. The others are in `undelivered.jsonl`."""
+    RECEIVER_AWAY = "ReceiverAway"
+    """`deliver.url` does not take a request; it is tried again for a quarter of an hour, the message says why."""
     SECRET_MISSING = "SecretMissing"
     """The Secret of the API key, or its key, is not there."""
     IMAGE_PULL_FAILED = "ImagePullFailed"

@@ -10,7 +10,7 @@ from llmbatch_contract.signing import KEY_IN_SECRET, KEY_SECRET, check_key
 from llmbatch_contract.spec import Deliver
 from llmbatch_contract.storage import place_of
 from llmbatch_worker.delivering.marks import GivenUp, Marks, read_marks
-from llmbatch_worker.delivering.posting import AT_ONCE, Pace, Poster, Settled
+from llmbatch_worker.delivering.posting import AT_ONCE, Pace, Poster, Settled, WaitingFor, nobody_hears
 from llmbatch_worker.delivering.requests import BatchNames, Request, cut, request_id
 from llmbatch_worker.delivering.trying import MOST_IN_A_ROW
 from llmbatch_worker.delivering.undelivered import Between, write_undelivered
@@ -66,11 +66,13 @@ def deliver(
     *,
     key: str | None,
     on_wait: Callable[[], None] = lambda: None,
+    waiting_for: WaitingFor = nobody_hears,
     pace: Pace = Pace(),  # noqa: B008
 ) -> Delivered:
     """Post the results that no mark says are settled, and write what the receiver did not take into an output.
 
-    `on_wait` is called some times a second and may raise. Raises StoreError.
+    `on_wait` is called some times a second and may raise; `waiting_for` hears of a receiver that does not take a
+    request, in another thread. Raises StoreError.
     """
     if not results.records:
         return Delivered(0, 0, 0)
@@ -81,7 +83,7 @@ def deliver(
             marks.mark(marks.requests, results.items)
         else:
             _log.info("delivers results to %s, from item %d", place_of(spec.url), marks.next_item)
-            with Poster(spec.url, key, pace) as poster:
+            with Poster(spec.url, key, pace, waiting_for=waiting_for) as poster:
                 _Delivery(results, marks, poster, on_wait).run()
     lost = sorted(marks.given_up, key=lambda each: each.first)
     if not lost:

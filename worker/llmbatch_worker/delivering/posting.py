@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Self
 
 import httpx
 
 from llmbatch_contract import __version__
+from llmbatch_contract.errors import LLMBatchError, ReceiverAwayError
 from llmbatch_contract.signing import signed_headers
 from llmbatch_contract.storage import place_of
 from llmbatch_contract.webhook_answers import Delivered, GiveUp, Outcome, TryAgain, judge
@@ -47,6 +48,15 @@ class Settled:
     """The receiver wants nothing more at all."""
 
 
+WaitingFor = Callable[[LLMBatchError], AbstractContextManager[None]]
+"""Within the block somebody waits for the end of this, and others hear of it."""
+
+
+def nobody_hears(_error: LLMBatchError) -> AbstractContextManager[None]:
+    """Where nobody looks."""
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Pace:
     """How long things take; tests have less time."""
@@ -59,10 +69,17 @@ class Pace:
 class Poster:
     """One receiver. Use as a context manager; at its end, what is under way is called off."""
 
-    def __init__(self, url: str, key: str, pace: Pace, unix_time: Callable[[], float] = time.time) -> None:
-        """`key` is one of `signing.check_key`."""
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        pace: Pace,
+        unix_time: Callable[[], float] = time.time,
+        waiting_for: WaitingFor = nobody_hears,
+    ) -> None:
+        """`key` is one of `signing.check_key`. `waiting_for` hears of a request that is tried again and again."""
         self.place = place_of(url)
-        self._url, self._key, self._pace, self._unix_time = url, key, pace, unix_time
+        self._url, self._key, self._pace, self._unix_time, self._waiting_for = url, key, pace, unix_time, waiting_for
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="deliver", daemon=True)
         self._hurry = asyncio.Event()
@@ -106,6 +123,10 @@ class Poster:
         await self._client.aclose()
 
     async def _settle(self, id_: str, body: bytes) -> Settled:
+        with ExitStack() as told:
+            return await self._until_settled(id_, body, told)
+
+    async def _until_settled(self, id_: str, body: bytes, told: ExitStack) -> Settled:
         started, tries = time.monotonic(), 0
         while True:
             status, outcome = await self._once(id_, body)
@@ -120,8 +141,9 @@ class Poster:
                     wait = wait_s(outcome, tries, since_s, random.random())
                     if wait is None or self._hurry.is_set():
                         return Settled(self._why(outcome.why, tries), status)
-                    level = logging.WARNING if tries == TOLD_AFTER_TRIES else logging.DEBUG
-                    _log.log(level, "%s: %s; tries again in %.0f s", self.place, outcome.why, wait)
+                    if tries == TOLD_AFTER_TRIES:
+                        _log.warning("%s: %s; tries again in %.0f s", self.place, outcome.why, wait)
+                        told.enter_context(self._waiting_for(ReceiverAwayError(f"{self.place}: {outcome.why}")))
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._hurry.wait(), wait / self._pace.speed)
 

@@ -11,6 +11,7 @@ from llmbatch_contract.job import Job
 from llmbatch_contract.plan import Plan
 from llmbatch_contract.records import ResultRecord
 from llmbatch_worker.delivering.deliverer import Delivered, Results, deliver
+from llmbatch_worker.delivering.posting import WaitingFor, nobody_hears
 from llmbatch_worker.delivering.requests import BatchNames, Line
 from llmbatch_worker.finalizing.gathering import Gatherer
 from llmbatch_worker.finalizing.names import UNDELIVERED_NAME
@@ -25,6 +26,8 @@ class Way:
     """What requests are signed with."""
     on_wait: Callable[[], None] = lambda: None
     """Called some times a second; may raise."""
+    waiting_for: WaitingFor = nobody_hears
+    """Hears, in another thread, of a receiver that does not take a request."""
 
 
 def deliver_results(
@@ -40,7 +43,10 @@ def deliver_results(
         records,
         lambda first, end: _lines(plan, gatherer, first, end),
     )
-    return deliver(spec, results, working, output, UNDELIVERED_NAME, key=way.key, on_wait=way.on_wait)
+    return deliver(
+        spec, results, working, output, UNDELIVERED_NAME,
+        key=way.key, on_wait=way.on_wait, waiting_for=way.waiting_for,
+    )  # fmt: skip
 
 
 def _lines(plan: Plan, gatherer: Gatherer, first: int, end: int) -> Iterator[Line]:

@@ -219,7 +219,7 @@ def _write_outputs(pod: Pod, plan: Plan) -> dict[str, Any]:
         now=_now(),
         stores=pod.stores,
         on_items=lambda _items: pod.halt.check(),
-        delivery=Way(pod.setting.signing_key, pod.halt.check),
+        delivery=Way(pod.setting.signing_key, pod.halt.check, pod.troubles.waiting_for),
     )
     log.info("finalized: %s", summary["phase"])
     return summary

@@ -17,6 +17,7 @@ import tenacity
 from llmbatch_contract.errors import (
     LLMBatchError,
     OutputTakenError,
+    ReceiverAwayError,
     StoreAwayError,
     StoreDeniedError,
     StoreError,
@@ -122,9 +123,11 @@ class Troubles:
         return self._patience.is_over or waited_s > limit_s
 
 
-def _kind(error: LLMBatchError) -> Literal["denied", "away", "full", "taken"]:
+def _kind(error: LLMBatchError) -> Literal["denied", "away", "full", "taken", "receiver"]:
     if isinstance(error, StoreDeniedError):
         return "denied"
+    if isinstance(error, ReceiverAwayError):
+        return "receiver"
     if isinstance(error, OutputTakenError):
         return "taken"
     return "full" if isinstance(error, StoreFullError) else "away"
