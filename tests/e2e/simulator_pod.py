@@ -71,6 +71,7 @@ def _pod(image: str) -> Manifest:
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["llmbatch", "simulate", "--host", "0.0.0.0", "--port", str(_PORT)],
+        "resources": {"requests": {"cpu": "250m", "memory": "64Mi"}},  # without, it waits for the CPU behind all others
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": _PORT}, "periodSeconds": 1},
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -1,5 +1,6 @@
 """Parquet has typed columns, alike in all objects of a batch, and holds every value as it was."""
 
+import random
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -242,3 +243,12 @@ def test_row_groups_are_bounded(tmp_path: Path) -> None:
     found = pyarrow.parquet.ParquetFile(made.output / "results.parquet").metadata
     assert found.num_rows == 3000
     assert 3 <= found.num_row_groups <= 5
+
+
+def test_answers_that_do_not_repeat_are_soon_written_without_a_dictionary(tmp_path: Path) -> None:
+    made = finished(tmp_path, 800, 800, output={"format": "parquet"})
+    made.fill(lambda n: result(n, output=random.Random(n).randbytes(2000).hex()))
+    made.finalize()
+    group = pyarrow.parquet.read_metadata(made.output / "results.parquet").row_group(0)
+    [answers] = [c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == "output"]
+    assert answers.data_page_offset - answers.dictionary_page_offset < 300_000

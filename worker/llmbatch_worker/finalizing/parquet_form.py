@@ -41,6 +41,9 @@ GROUP_BYTES = 4 << 20
 """Of records, as JSON, in a row group."""
 GROUP_ROWS = 100_000
 _CHUNK_BYTES, _CHUNK_ROWS = 256 << 10, 1000
+_PAGE_BYTES, _PAGE_STEP_ROWS = 128 << 10, 64
+"""Pages are held until they are packed, and their size is looked at after so many rows. Values that do not come again
+are soon written without a dictionary."""
 
 pa.set_memory_pool(pa.system_memory_pool())  # the other ones keep what is freed, some tens of MB
 _OF_RECORD: dict[str, ColumnType] = {
@@ -177,9 +180,15 @@ class _ParquetObject:
         if not group:
             return
         if self._writer is None:
-            self._writer = pa.parquet.ParquetWriter(self._out, group[0].schema, compression="zstd")
+            self._writer = self._opened(group[0].schema)
         table = pa.concat_tables(group)
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+    def _opened(self, schema: pa.Schema) -> pa.parquet.ParquetWriter:
+        return pa.parquet.ParquetWriter(
+            self._out, schema, compression="zstd",
+            data_page_size=_PAGE_BYTES, dictionary_pagesize_limit=_PAGE_BYTES, write_batch_size=_PAGE_STEP_ROWS,
+        )  # fmt: skip
 
 
 class _Out(io.RawIOBase):
