@@ -111,6 +111,7 @@ def hang(seconds: float) -> Fault:
     """No answer for so long, and then none at all."""
 
     def wait(handler: "Handler") -> None:
+        handler.proxy.stuck.set()
         handler.proxy.closing.wait(seconds)
         handler.reset()
 
@@ -125,6 +126,23 @@ def slow(seconds: float) -> Fault:
         handler.forward()
 
     return wait_and_forward
+
+
+def trickle(every_s: float = 0.5) -> Fault:
+    """The right answer, a byte now and then: it is never silent for long, and takes hours."""
+
+    def drip(handler: "Handler") -> None:
+        found, headers, body = handler.ask_server()
+        with contextlib.suppress(OSError):
+            handler.answer(found, headers, b"")
+            for byte in body:
+                if handler.proxy.closing.wait(every_s):
+                    break
+                handler.wfile.write(bytes([byte]))
+                handler.proxy.stuck.set()
+        handler.reset()
+
+    return drip
 
 
 @dataclass(frozen=True)
@@ -164,6 +182,8 @@ class FaultProxy:
     """Access keys that are taken; None: all."""
     requests: list[Asked] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
+    stuck: threading.Event = field(default_factory=threading.Event)
+    """Somebody waits for an answer that hangs or trickles."""
     _rules: list[_Rule] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 

@@ -9,7 +9,7 @@ import pytest
 
 from builders import Document
 from engine.local_run import Bench, Ended, texts, until
-from fault_proxy import FaultProxy, internal_error, removal_denied
+from fault_proxy import FaultProxy, internal_error, removal_denied, slow_down
 from llmbatch_cli.simulator import Simulator, SimulatorSettings
 from s3_servers import SECRET_KEY, Bucket
 
@@ -170,6 +170,20 @@ async def test_a_store_that_goes_away_is_waited_for_and_said(
         assert sim.stats.requests == len(IN_ORDER)
     assert (ended.code, ended.err) == (0, ""), str(ended)
     assert [row["id"] for row in results_in(moto_s3)] == [item["id"] for item in IN_ORDER]
+
+
+async def test_results_that_a_store_does_not_take_are_written_again_and_that_is_said(
+    tmp_path: Path, moto_s3: Bucket, fault_proxy: Callable[[Bucket], FaultProxy]
+) -> None:
+    proxy = fault_proxy(moto_s3)
+    proxy.add(slow_down(), method="PUT", key="out/results.jsonl", times=11)  # so often it is tried in one upload
+    async with simulator() as sim:
+        ended = await prepared(tmp_path, proxy.bucket, sim.url).run()
+        assert sim.stats.requests == len(IN_ORDER)
+    assert (ended.code, ended.err) == (0, ""), str(ended)
+    assert f"waiting, then the outputs are written again: cannot write {moto_s3.uri('out/results.jsonl')}" in ended.out
+    assert [row["id"] for row in results_in(moto_s3)] == [item["id"] for item in IN_ORDER]
+    assert moto_s3.uploads() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,9 +1,11 @@
 """Object stores in bad times: errors, timeouts and resets at every step of a call, through a proxy before moto."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -276,6 +278,26 @@ def test_without_a_plan_a_store_that_is_away_is_given_up_soon(proxy: FaultProxy)
     store = proxy.bucket.store("out", Troubles(brief_s=1))
     with pytest.raises(StoreAwayError, match=r"the connection broke|is not to be reached"):
         store.read("a")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_without_a_plan_half_a_minute_of_trouble_is_waited_out(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    troubles, now = Troubles(), 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def attempt() -> str:
+        if now < 30:
+            raise StoreAwayError("the store asks to slow down")
+        return "done"
+
+    random.seed(seed)
+    monkeypatch.setattr("llmbatch_worker.stores.troubles.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(troubles._patience, "sleep", sleep)
+    assert troubles.patiently(attempt) == "done"
+    assert now < 45
 
 
 @pytest.mark.parametrize(

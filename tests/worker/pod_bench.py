@@ -95,12 +95,14 @@ class PodBench:
         return LastWords.load((self.folder / "words").read_bytes())
 
     @asynccontextmanager
-    async def started(self, stage: str, *arguments: str, pod: str = "pod-0") -> AsyncIterator[Process]:
+    async def started(
+        self, stage: str, *arguments: str, pod: str = "pod-0", program: tuple[str, str] = ("-m", "llmbatch_worker")
+    ) -> AsyncIterator[Process]:
         """A pod; killed at the end of the block if it still runs."""
         (self.folder / "words").unlink(missing_ok=True)
         own = self.variables() | {POD_NAME_VARIABLE: pod, "JOB_COMPLETION_INDEX": "0"}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "llmbatch_worker", stage, "--config", str(self.config), *arguments,
+            sys.executable, *program, stage, "--config", str(self.config), *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env=environment() | own | self.env, start_new_session=True,
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """Pods whose input and outputs are in S3, with keys from a Secret: from the items to outputs and nothing else."""
 
 import json
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 
 from engine.local_run import texts, until
-from fault_proxy import FaultProxy, access_denied
+from fault_proxy import Fault, FaultProxy, access_denied, hang, trickle
 from llmbatch_cli.simulator import Simulator, SimulatorSettings
+from llmbatch_operator import jobs
+from llmbatch_worker.pods import deadline
 from s3_servers import Bucket
 from worker.object_server import ObjectServer
 from worker.pod_bench import PodBench
@@ -121,3 +124,51 @@ async def test_without_the_permission_to_remove_a_batch_succeeds_all_the_same(
     assert ended.code == 0, str(ended)
     assert "the working objects stay where they are" in ended.err
     assert set(_OUTPUTS) <= set(moto_s3.names())
+
+
+_IN_A_SECOND = """
+from llmbatch_worker.pods import deadline
+deadline.LEAVES_S = 1.0
+from llmbatch_worker.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "fault", "method", "key"),
+    [
+        pytest.param("plan", trickle(), "GET", "tickets/*", id="plan reads an input that comes byte by byte"),
+        pytest.param("shard", trickle(), "GET", "tickets/*", id="a shard does"),
+        pytest.param("shard", hang(100), "PUT", "*/part-*", id="a part is not taken"),
+        pytest.param("finalize", trickle(), "GET", "*/part-*", id="a part comes byte by byte"),
+        pytest.param("finalize", hang(100), "PUT", "answers/results.jsonl", id="an output is not taken"),
+    ],
+)
+async def test_a_pod_that_is_told_to_end_while_a_store_hangs_is_gone_in_time_and_the_next_does_the_rest(
+    bench: PodBench, moto_s3: Bucket, fault_proxy: Callable[[Bucket], FaultProxy],
+    stage: str, fault: Fault, method: str, key: str,
+) -> None:  # fmt: skip
+    proxy = fault_proxy(moto_s3)
+    _batch(bench, proxy.bucket)
+    _give_secret(bench, moto_s3)
+    stages = ["plan", "shard", "finalize"]
+    for before in stages[: stages.index(stage)]:
+        assert (await bench.run(before)).code == 0
+    proxy.add(fault, method=method, key=key, times=_ALWAYS)
+    async with bench.started(stage, program=("-c", _IN_A_SECOND)) as process:
+        await until(proxy.stuck.is_set)
+        process.signal(signal.SIGTERM)
+        ended = await process.ended(8)
+    assert ended.code == 130, str(ended)
+    assert "Traceback" not in ended.err
+    assert "told to end 1 s ago, and something still waits" in ended.err
+    proxy.clear()
+    for again in stages[stages.index(stage) :]:
+        ended = await bench.run(again)
+        assert ended.code == 0, str(ended)
+    assert [json.loads(line)["index"] for line in moto_s3.get("answers/results.jsonl").splitlines()] == list(range(120))
+    assert sorted(moto_s3.names()) == [*_OUTPUTS, *_INPUTS]
+
+
+def test_in_time_is_before_kubernetes_kills() -> None:
+    assert deadline.LEAVES_S <= jobs._GRACE_S - 5

@@ -68,9 +68,11 @@ def _run_stage(arguments: argparse.Namespace, halt: Halt) -> int:
     from pathlib import Path
 
     from llmbatch_contract.pods import Stage
+    from llmbatch_worker.pods.deadline import leave_in_time
     from llmbatch_worker.pods.running import run_stage
     from llmbatch_worker.pods.setting import read_setting
 
+    leave_in_time(_INTERRUPTED)
     setting = read_setting(Stage(arguments.command), Path(arguments.config), arguments.stop)
     return run_stage(setting, halt)
 

@@ -1,5 +1,6 @@
 """Streams parts into results, errors, `report.json` and `summary.json`, shard after shard, in bounded memory."""
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from llmbatch_contract.errors import InvariantError, StoreDeniedError
+from llmbatch_contract.errors import InvariantError, StoreAwayError, StoreDeniedError
 from llmbatch_contract.job import Job
 from llmbatch_contract.layout import work_folder
 from llmbatch_contract.plan import Plan
@@ -26,7 +27,14 @@ from llmbatch_worker.finalizing.names import (
     errors_name,
 )
 from llmbatch_worker.finalizing.outputs import output_form
-from llmbatch_worker.finalizing.owning import begin_writing, check_owner, objects_of, own_summary, release_output
+from llmbatch_worker.finalizing.owning import (
+    begin_writing,
+    check_owner,
+    objects_of,
+    own_summary,
+    release_output,
+    write_owner_again,
+)
 from llmbatch_worker.finalizing.reading_ahead import gathered_ahead
 from llmbatch_worker.finalizing.report import Report
 from llmbatch_worker.finalizing.summary import Outcome, Written, summarize
@@ -36,7 +44,10 @@ from llmbatch_worker.stores.protocol import Store, Stores
 
 __all__ = ["REPORT_NAME", "SUMMARY_NAME", "finalize"]
 
+_log = logging.getLogger("llmbatch_worker.stores")  # a run says what is waited for as its own lines
+
 _TELL_EVERY_ITEMS = 5000
+_PASSES = 4
 _FLUSH_BYTES = 1 << 20
 
 
@@ -67,7 +78,8 @@ def finalize(
         return Gatherer(working, items, stop=stop, now=now, trace_id=plan.trace.trace_id, with_items=with_items)
 
     _make_room(job, plan, output)
-    written = _Writing(job, plan, gatherer(with_items=form.needs_items), form, output, now, on_items).settled()
+    writing = _Writing(job, plan, gatherer(with_items=form.needs_items), form, output, now, on_items)
+    written = _when_store_is_there(writing)
     records = gatherer(with_items=False)
     delivered = deliver_results(job, plan, records, working, output, records=written.results.records, way=delivery)
     summary = _end(job, plan, output, written, written.outcome(stop, now, delivered))
@@ -120,6 +132,17 @@ def _end(job: Job, plan: Plan, output: Store, written: _Outputs, outcome: Outcom
     output.put(REPORT_NAME, orjson.dumps(report, option=orjson.OPT_APPEND_NEWLINE))
     output.put(SUMMARY_NAME, orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return summary
+
+
+def _when_store_is_there(writing: "_Writing") -> _Outputs:
+    """Large objects cannot be sent again from the middle, so all are written anew when the store is back."""
+    for _ in range(_PASSES - 1):
+        try:
+            return writing.settled()
+        except StoreAwayError as error:
+            _log.warning("waiting, then the outputs are written again: %s", error)
+        write_owner_again(writing.output, writing.plan.uid)  # a small write, which waits and is told of
+    return writing.settled()
 
 
 @dataclass(frozen=True)

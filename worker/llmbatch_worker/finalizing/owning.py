@@ -103,6 +103,13 @@ def begin_writing(output: Store, uid: str, names: list[str]) -> None:
         output.put(OWNER, after.dump_json())
 
 
+def write_owner_again(output: Store, uid: str) -> None:
+    """Write the note of whose place it is once more: that ends when the store takes what is written."""
+    owner = read_owner(output)
+    if owner is not None and owner.uid == uid:
+        output.put(OWNER, owner.dump_json())
+
+
 def is_unfinished(output: Store, uid: str) -> bool:
     """The place is nobody else's, and nobody has finished in it: a batch may take back what it wrote there."""
     owner = read_owner(output)

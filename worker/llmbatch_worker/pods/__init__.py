@@ -5,5 +5,6 @@ setting.py      what the pod was given                  stages.py        plan, s
 places.py       stores by URI                           housekeeping.py  the place of outputs, working objects
 link.py         reports over HTTPS                      store_watch.py   tells what stores wait for
 words.py        what is left behind                     journal.py       the few lines of its log
-telling.py      its telemetry                           pod.py, working.py: what stages work with, and how they ask
+telling.py      its telemetry                           deadline.py      gone before Kubernetes kills
+pod.py, working.py: what stages work with, and how they ask
 """

@@ -16,7 +16,6 @@ from llmbatch_contract.errors import (
     InputMissingError,
     InvalidError,
     StateMismatchError,
-    StoreAwayError,
     StoreDeniedError,
     StoreFullError,
 )
@@ -197,11 +196,11 @@ def _written_before(pod: Pod) -> dict[str, Any] | None:
 
 
 def _write_patiently(pod: Pod, plan: Plan) -> dict[str, Any]:
-    """Large objects cannot be sent again from the middle, so outputs are written anew when the store is back."""
+    """A store that refuses or is full in the middle of an object: outputs are written anew when it takes them again."""
     for _ in range(_WRITES_AGAIN):
         try:
             return _write_outputs(pod, plan)
-        except (StoreAwayError, StoreDeniedError, StoreFullError) as error:
+        except (StoreDeniedError, StoreFullError) as error:
             log.warning("the outputs are written again: %s", error)
         # A small write, which waits and is told of.
         housekeeping.take_place(pod.config, pod.stores, pod.troubles, pod.halt.check)

@@ -1,6 +1,6 @@
 """What stores wait for, and for how long: tries again, and says what keeps it from going on.
 
-Before there is a plan, what may pass is tried again for half a minute, and a refusal is final: somebody looks at it.
+Before there is a plan, what may pass is tried again for most of a minute, and a refusal is final: somebody looks at it.
 Afterwards work has been paid for, so everything is waited for as long as the process lives or is told to go on.
 """
 
@@ -30,7 +30,8 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-BRIEFLY_S = 30.0
+BRIEFLY_S = 45.0
+"""Outlasts half a minute of trouble: no wait begins that would end later, and waits grow to 10 s."""
 _LOG_EVERY = 20
 _WAIT = tenacity.wait_random_exponential(multiplier=0.2, max=10)
 
