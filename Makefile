@@ -19,7 +19,7 @@ check: setup ## Format, lint, types, import rules
 	$(BIN)/lint-imports
 
 test: check ## All checks and all tests
-	$(BIN)/pytest -n 4
+	$(BIN)/pytest -n 3
 
 demo: setup ## Ask a small local model about your installed packages
 	$(BIN)/python scripts/demo.py

@@ -1,8 +1,8 @@
 """How tests are shared out among processes by `pytest -n`: those that use the one cluster stay together.
 
-They make three rows, which run beside each other and all others and begin first, because they take longest: those that
-take the operator away, so that they do not meet each other; those that run batches; and those that only ask the API
-server. (xdist's own groups would do, but 3.8 does not know the node ids of pytest 9.2.)
+They run one after another, beside all others, and begin first: they take longest. Those that take the operator away
+are together, so that they do not meet each other. (xdist's own groups would do, but 3.8 does not know the node ids of
+pytest 9.2.)
 """
 
 import functools
@@ -29,15 +29,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
     class ClusterTogether(LoadScopeScheduling):  # type: ignore[misc]
-        """A scope of its own for each test, and three for those that use the cluster."""
+        """A scope of its own for each test, and two for those that use the cluster."""
 
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             if file.endswith(_TROUBLE):
                 return "trouble"
-            if not uses_cluster(file):
-                return nodeid
-            return "batches" if "/e2e/" in file else "cluster"
+            return "cluster" if uses_cluster(file) else nodeid
 
     return ClusterTogether(config, log)
 
