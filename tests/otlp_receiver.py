@@ -26,6 +26,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 
 from otlp_decoding import ReceivedPoint, ReceivedSpan, points_of, spans_of
 
+_LONGEST_S = 60.0
+
 
 class Behaviour(StrEnum):
     """How requests are treated."""
@@ -147,23 +149,25 @@ class OtlpReceiver:
 
     def release(self) -> None:
         """Let go of requests that hang."""
-        self._released.set()
-        self._released = threading.Event()
-
-    def took(self, path: str, headers: dict[str, str], message: Any, size: int) -> Behaviour:
-        """For the servers: keep a request, and what it holds, if it is to be taken. How to answer it."""
         with self._change:
-            behaviour = self.behaviour
+            self._released.set()
+            self._released = threading.Event()
+
+    def took(
+        self, path: str, headers: dict[str, str], message: Any, size: int
+    ) -> tuple[Behaviour, Callable[[float], bool]]:
+        """For the servers: keep a request, and what it holds, if it is to be taken.
+
+        How to answer it, and how to hang, for so many seconds at most, until requests are let go that have come by now.
+        """
+        with self._change:
+            behaviour, released = self.behaviour, self._released
             self.requests.append(Request(path, headers, size))
             if behaviour is Behaviour.TAKE:
                 self.spans.extend(spans_of(message) if path.endswith("traces") else ())
                 self.points.extend(points_of(message) if path.endswith("metrics") else ())
             self._change.notify_all()
-        return behaviour
-
-    def wait_released(self, timeout_s: float = 60) -> bool:
-        """For the servers: hang until the test is over."""
-        return self._released.wait(timeout_s)
+        return behaviour, released.wait
 
     @property
     def _scheme(self) -> str:
@@ -222,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404)
             return
         headers = {key.lower(): value for key, value in self.headers.items()}
-        behaviour = receiver.took(self.path, headers, kind.FromString(body), size)
+        behaviour, hang = receiver.took(self.path, headers, kind.FromString(body), size)
         time.sleep(receiver.delay_s)
         match behaviour:
             case Behaviour.TAKE:
@@ -230,13 +234,13 @@ class _Handler(BaseHTTPRequestHandler):
             case Behaviour.ERROR:
                 self._answer(receiver.status)
             case Behaviour.HANG:
-                receiver.wait_released()
+                hang(_LONGEST_S)
                 self.close_connection = True
             case Behaviour.GARBAGE:
                 self.wfile.write(b"\x00\xff not a status line at all\r\n\r\n")
                 self.close_connection = True
             case Behaviour.ENDLESS | Behaviour.TRICKLE:
-                self._answer_endlessly(b"x" * 65536 if behaviour is Behaviour.ENDLESS else b"x")
+                self._answer_endlessly(b"x" * 65536 if behaviour is Behaviour.ENDLESS else b"x", hang)
 
     def _answer(self, status: int) -> None:
         self.send_response(status)
@@ -245,11 +249,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.server.receiver.answer)
 
-    def _answer_endlessly(self, chunk: bytes) -> None:
+    def _answer_endlessly(self, chunk: bytes, hang: Callable[[float], bool]) -> None:
         self.send_response(200)
         self.end_headers()
         pause_s = 0.0 if len(chunk) > 1 else 0.1
-        while not self.server.receiver.wait_released(pause_s):
+        while not hang(pause_s):
             self.wfile.write(chunk)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -278,7 +282,7 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
 
 def _take_grpc(receiver: OtlpReceiver, path: str, request: Any, context: Any) -> None:
     headers = {str(key): str(value) for key, value in context.invocation_metadata()}
-    behaviour = receiver.took(path, headers, request, request.ByteSize())
+    behaviour, hang = receiver.took(path, headers, request, request.ByteSize())
     time.sleep(receiver.delay_s)
     match behaviour:
         case Behaviour.TAKE:
@@ -287,4 +291,4 @@ def _take_grpc(receiver: OtlpReceiver, path: str, request: Any, context: Any) ->
             is_away = receiver.status == 503
             context.abort(grpc.StatusCode.UNAVAILABLE if is_away else grpc.StatusCode.INTERNAL, "told to fail")
         case _:
-            receiver.wait_released()
+            hang(_LONGEST_S)
